@@ -1,0 +1,21 @@
+"""Where the program starts: `--version` answers without loading anything else."""
+
+from __future__ import annotations
+
+import sys
+
+from handful import __version__
+
+
+def main() -> None:
+    """Run the command line."""
+    if sys.argv[1:] == ["--version"]:
+        sys.stdout.write(f"handful {__version__}\n")
+        return
+    from handful.cli.main import run
+
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Plan → script, source → image, release → folder."""

@@ -1,0 +1,130 @@
+"""Which image does an app run, and how does the operator's computer come to have it?"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from handful.artifact.base_image import builder, image_id
+from handful.artifact.context import context_hash
+from handful.artifact.docker import docker
+from handful.errors import BuildFailed, CommandFailed
+from handful.machine.local import run
+from handful.plan.model import AppSource, ImageSource
+from handful.plan.order import image_owner
+from handful.plan.release import SIDE_SCRIPTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from handful.config.model import App, Build, Config
+
+LAST_BUILD_LINES = 15
+
+
+def read_sources(
+    config: Config, stack: str, project: Path, chosen: Iterable[str], known: Mapping[str, Mapping[str, Any]], *, pull: bool
+) -> dict[str, AppSource]:
+    """Return what each chosen app brings. Nothing is built: a build is known by the hash of its inputs.
+
+    `known` maps an app to the manifest of its present release: a reference that it was made from is not
+    resolved again, unless `pull`. Raises BuildFailed when a reference cannot be resolved.
+    """
+    images: dict[str, ImageSource] = {}
+    git = revision(project)
+    found = {}
+    for name in chosen:
+        owner = image_owner(name, config.apps)
+        if owner not in images:
+            images[owner] = _image(owner, config.apps[owner], stack, project, known.get(owner, {}), git, pull=pull)
+        found[name] = AppSource(images[owner], _digests(config.apps[name], project))
+    return found
+
+
+def make_image(source: ImageSource, build: Build | None, project: Path, *, say: Callable[[str], None]) -> None:
+    """Have the engine here hold `source.name`: nothing when it does, else built or pulled.
+
+    Raises BuildFailed with the last lines of what Docker said.
+    """
+    if image_id(source.name) is not None:
+        return
+    if build is None:
+        _pull(source)
+        return
+    context = project / build.context
+    words = ["build", "--tag", source.name, "--file", str(context / build.dockerfile), str(context)]
+    lines: deque[str] = deque(maxlen=LAST_BUILD_LINES)
+    with subprocess.Popen(
+        [*builder(), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, encoding="utf-8", errors="replace",
+    ) as process:
+        for line in process.stdout or ():
+            if line.strip():
+                lines.append(line.rstrip())
+                say(line.rstrip())
+    if process.returncode != 0:
+        message = f"the build of {context / build.dockerfile} failed"
+        raise BuildFailed(message, detail="\n".join(lines), advice="Nothing was changed on any machine.")
+
+
+def revision(project: Path) -> str:
+    """Return git's short revision of the project's folder, with `+dirty` when files differ; "" without git."""
+    try:
+        head = run(["git", "-C", str(project), "rev-parse", "--short=12", "HEAD"])
+        status = run(["git", "-C", str(project), "status", "--porcelain", "--", "."])
+    except CommandFailed:
+        return ""
+    return head.out.strip() + ("+dirty" if status.out.strip() else "")
+
+
+def _image(
+    name: str, app: App, stack: str, project: Path, known: Mapping[str, Any], git: str, *, pull: bool
+) -> ImageSource:
+    if app.build is not None:
+        context = project / app.build.context
+        inputs = context_hash(context, context / app.build.dockerfile)
+        return ImageSource(f"handful/{stack}/{name}:{inputs}", f"build:{inputs}", git=git)
+    reference = str(app.image)
+    origin = known.get("built_from", {})
+    if origin.get("reference") == reference and not pull:
+        return ImageSource(origin["image"], known["image"], reference)
+    found = _resolve(name, reference, pull=pull)
+    short = hashlib.sha256(found.encode()).hexdigest()[:16]
+    source = ImageSource(f"handful/{stack}/{name}:{short}", f"reference:{reference}@{found}", reference)
+    docker("tag", reference, source.name)
+    return source
+
+
+def _resolve(name: str, reference: str, *, pull: bool) -> str:
+    """Return what a reference stands for now: the registry's digest, or the image's id when it came from no registry."""
+    if pull or image_id(reference) is None:
+        said = docker("pull", "--quiet", reference, check=False)
+        if said.status != 0 and (image_id(reference) is None or pull):
+            message = f"the image {reference} of {name} cannot be had"
+            raise BuildFailed(
+                message, detail=said.err.strip(),
+                advice=f"Try: docker pull {reference}. Nothing was changed on any machine.",
+            )
+    form = "{{if .RepoDigests}}{{index .RepoDigests 0}}{{else}}{{.Id}}{{end}}"
+    return docker("image", "inspect", "--format", form, reference).out.strip().rpartition("@")[2]
+
+
+def _pull(source: ImageSource) -> None:
+    """Bring back an image whose release was made earlier, by its digest."""
+    digest = source.identity.rpartition("@")[2]
+    repository = source.reference.partition("@")[0]
+    head, colon, tail = repository.rpartition(":")
+    exact = f"{head if colon and '/' not in tail else repository}@{digest}"
+    said = docker("pull", "--quiet", exact, check=False)
+    if said.status != 0:
+        message = f"the image that {source.reference} stood for ({digest}) cannot be had any more"
+        raise BuildFailed(message, detail=said.err.strip(), advice="`handful deploy --pull` takes what it stands for now.")
+    docker("tag", exact, source.name)
+
+
+def _digests(app: App, project: Path) -> dict[str, str]:
+    paths = [*app.files, *(path for key in SIDE_SCRIPTS if (path := getattr(app, key)))]
+    return {path: hashlib.sha256((project / path).read_bytes()).hexdigest() for path in paths}

@@ -1,0 +1,53 @@
+"""Which files make a release folder, and what stands in each?"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from handful.artifact.script import run_app
+from handful.plan.release import SIDE_SCRIPTS, file_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from handful.config.model import App
+    from handful.plan.model import Release
+
+# Docker reads an env file line by line, with a limit of 64 KiB.
+LONGEST_LINE = 60_000
+
+
+def release_files(release: Release, app: App, project: Path) -> dict[str, bytes]:
+    """Return a release folder's files by their path in it. Reads the app's own files from the project's folder."""
+    manifest = release.manifest
+    found = {
+        "run_app.bash": run_app(release).encode(),
+        "release.json": json.dumps(manifest, sort_keys=True, ensure_ascii=False).encode() + b"\n",
+        "proxy.cfg": "".join(f"{line}\n" for line in manifest["settings"]["proxy"]).encode(),
+        **env_files(manifest["env"]),
+    }
+    for path, target in app.files.items():
+        found[f"files/{file_name(target)}"] = (project / path).read_bytes()
+    for name in SIDE_SCRIPTS:
+        if path := getattr(app, name):
+            found[f"{name}.bash"] = (project / path).read_bytes()
+    return found
+
+
+def env_files(env: Mapping[str, str]) -> dict[str, bytes]:
+    """Split variables into `env`, which Docker reads literally line by line, and those that no line can hold.
+
+    `env.multiline` holds NAME=value, each ended by a zero byte.
+    """
+    plain = {name: value for name, value in env.items() if _fits_a_line(name, value)}
+    others = {name: value for name, value in env.items() if name not in plain}
+    return {
+        "env": "".join(f"{name}={value}\n" for name, value in plain.items()).encode(),
+        "env.multiline": "".join(f"{name}={value}\0" for name, value in others.items()).encode(),
+    }
+
+
+def _fits_a_line(name: str, value: str) -> bool:
+    return not set(value) & {"\n", "\r"} and len(f"{name}={value}".encode()) < LONGEST_LINE

@@ -1,0 +1,101 @@
+"""How do steps become one bash script that a person can read?
+
+Bash is never templated: files of `scripts/` are put one below the other as they are, and every value goes through quoting.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from handful.plan.model import Plan, Release, Step, Value, Work
+
+CONTRACT = re.compile(r'"\$\{(\w+)(:?)\?\}"')
+
+
+def source(name: str) -> str:
+    """Return the text of a script of handful's own."""
+    return files("handful.scripts").joinpath(f"{name}.bash").read_text(encoding="utf-8")
+
+
+def contract(name: str) -> dict[str, bool]:
+    """Return the values a script takes: its name → whether it may be empty. They stand on its second line."""
+    return {found[1]: found[2] == "" for found in CONTRACT.finditer(source(name).splitlines()[1])}
+
+
+def uses(name: str) -> tuple[str, ...]:
+    """Return the libraries a script needs, from its line `# uses: …`."""
+    line = next((line for line in source(name).splitlines() if line.startswith("# uses: ")), "# uses: prelude")
+    return tuple(line.removeprefix("# uses: ").split())
+
+
+def run_app(release: Release) -> str:
+    """Return a release's run_app.bash: what it is, then how it is run."""
+    manifest = release.manifest
+    origin = manifest["built_from"]["git"] or manifest["built_from"]["reference"] or "a folder without git"
+    head = [
+        "#!/usr/bin/env bash",
+        f"# {release.settings['app']} of {release.settings['stack']}, release {release.id}, made from {_comment(origin)}.",
+        "# `bash run_app.bash` starts it without downtime. handful is not needed for that.",
+        "",
+        *(assignment(name, value) for name, value in release.settings.items()),
+        "",
+    ]
+    return "\n".join(head) + "\n" + _texts(uses("run_app")) + "\n" + source("run_app")
+
+
+def observe(stack: str) -> str:
+    """Return the script that tells a machine's facts."""
+    return stand_alone("observe", {"stack": stack})
+
+
+def stand_alone(name: str, values: Mapping[str, str]) -> str:
+    """Return a script that is run by itself: its values, its libraries, its text."""
+    head = "\n".join(assignment(key, value) for key, value in values.items())
+    return f"{head}\n{_texts(uses(name))}\n{source(name)}"
+
+
+def work_script(plan: Plan, work: Work, holder: str) -> str:
+    """Return the script that one machine runs: libraries, the steps' functions, and `main` with one line per step."""
+    names = tuple(dict.fromkeys(step.script for step in work.steps))
+    libraries = dict.fromkeys(["prelude", "lib_work", *(each for name in names for each in uses(name))])
+    head = [
+        "#!/usr/bin/env bash",
+        f"# {plan.what} {plan.deploy} of {plan.stack} on {work.machine}",
+        "",
+        assignment("stack", plan.stack),
+        assignment("deploy", str(plan.deploy)),
+        assignment("begun", json.dumps(plan.begun, ensure_ascii=False)),
+        assignment("holder", holder),
+        "",
+    ]
+    functions = "\n".join(f"{name}() (\n{source(name)})\n" for name in names)
+    main = "\n".join(["main() {", "  begin_work", *(f"  {call(step)}" for step in work.steps), "  outcome='done'", "}"])
+    return "\n".join(head) + "\n" + _texts(libraries) + "\n" + functions + "\n" + main + '\n\nmain "$@"\n'
+
+
+def call(step: Step) -> str:
+    """Return a step as one line: its values, quoted, before its function's name."""
+    return " ".join([*(assignment(name, value) for name, value in step.values.items()), step.script])
+
+
+def assignment(name: str, value: Value) -> str:
+    """Return `name=value` as bash reads it back byte for byte; a tuple becomes an array."""
+    if isinstance(value, tuple):
+        return f"{name}=({' '.join(shlex.quote(each) for each in value)})"
+    return f"{name}={shlex.quote(value)}"
+
+
+def _texts(names: Iterable[str] | Mapping[str, None]) -> str:
+    return "\n".join(source(name) for name in names)
+
+
+def _comment(text: str) -> str:
+    """A comment ends with its line: nothing of `text` may start a new one."""
+    return " ".join(text.split())

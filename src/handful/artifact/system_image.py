@@ -1,0 +1,60 @@
+"""Which images do the system's own parts run, and how does the operator's computer come to have them?"""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from handful.artifact.base_image import build_image, ensure_base, image_id, image_tag
+from handful.artifact.docker import docker
+from handful.errors import CommandFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from handful.config.model import Images
+
+BASE = "debian:13-slim"
+PULL_SECONDS = 60
+
+
+def image_names(images: Images) -> dict[str, str]:
+    """Return the tag that each part's image has on machines, by part: `proxy` and `names`. Asks nobody.
+
+    A tag follows from what handful.yml says and from handful's own Dockerfile, not from where the image came from.
+    """
+    return {"proxy": _tag("proxy", images.proxy), "names": _tag("names", images.dns)}
+
+
+def make_part(part: str, images: Images, *, say: Callable[[str], None]) -> None:
+    """Have the engine here hold a part's image: pulled when handful.yml names one that can be had, else built."""
+    name = image_names(images)[part]
+    reference = {"proxy": images.proxy, "names": images.dns}[part]
+    if image_id(name) is not None:
+        return
+    if reference is not None and (image_id(reference) is not None or _pulled(reference)):
+        docker("tag", reference, name)
+        return
+    if reference is not None:
+        say(f"{reference} cannot be pulled: {part} is built from Debian's package instead")
+    text = _dockerfile(part)
+    built = image_tag(f"handful/{part}", text, BASE)
+    build_image(built, text, say, arguments={"BASE": ensure_base(BASE, say)})
+    docker("tag", built, name)
+
+
+def _tag(part: str, reference: str | None) -> str:
+    digest = hashlib.sha256(f"{reference}\0{_dockerfile(part)}".encode()).hexdigest()
+    return f"handful/system/{part}:{digest[:12]}"
+
+
+def _dockerfile(part: str) -> str:
+    return files("handful.artifact").joinpath("images", f"{part}.Dockerfile").read_text(encoding="utf-8")
+
+
+def _pulled(reference: str) -> bool:
+    try:
+        return docker("pull", "--quiet", reference, check=False, timeout=PULL_SECONDS).status == 0
+    except CommandFailed:
+        return False

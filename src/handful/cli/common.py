@@ -1,0 +1,79 @@
+"""What do most commands begin with: the project, who asks, and where events are shown?"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from handful import __version__
+from handful.plan.model import Intent
+from handful.report.lines import Lines
+from handful.run.deploy import Project
+from handful.run.engine import Operator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from handful.config.load import Loaded
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document (or one event per line) on stdout.")
+verbose_option = click.option("-v", "--verbose", is_flag=True, help="Show every line of builds.")
+
+
+def load_config() -> Loaded:
+    """Load handful.yml of this folder or the nearest one above, for the environment that was asked for."""
+    from handful.config.load import find, load
+
+    folder = find(Path.cwd())
+    return load(folder, click.get_current_context().find_root().obj)
+
+
+def open_project() -> Project:
+    """Load the config and find out how its machines are reached."""
+    from handful.provider.machines import reach
+
+    loaded = load_config()
+    machines = reach(loaded.config, loaded.stack, lab_state())
+    return Project(loaded.config, loaded.stack, loaded.folder, machines, dict(os.environ))
+
+
+def lab_state() -> Path:
+    """Return the folder of the labs' keys."""
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(base) / "handful" / "lab"
+
+
+def intent(what: str, project: Project, **more: Any) -> Intent:
+    """Return what is asked for, by whom, from where and when."""
+    from handful.artifact.system_image import image_names
+
+    when = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Intent(
+        what, who=getpass.getuser(), host=socket.gethostname(), when=when, handful=__version__,
+        images=image_names(project.config.images), **more,
+    )
+
+
+def operator(asked: Intent, lines: Lines) -> Operator:
+    """Return who carries a plan out, as others will see it in the lock."""
+    holder = f"handful {asked.what}, by {asked.who} from {asked.host}, since {asked.when}"
+    return Operator(holder, lines.show, time.monotonic())
+
+
+def show_lines(*, as_json: bool, verbose: bool = False) -> Lines:
+    """Return what shows events: JSON on stdout, or lines for people."""
+    return Lines(click.echo, as_json=as_json, verbose=verbose)
+
+
+def stacks_facts(project: Project) -> Mapping[str, Any]:
+    """Observe every machine; those that cannot be reached give their error."""
+    from handful.run.engine import look
+
+    return look(project.machines.values(), project.stack)

@@ -1,0 +1,91 @@
+"""`handful deploy`, `handful apply` and `handful rollback`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from handful.cli.common import intent, json_option, open_project, operator, show_lines, verbose_option
+from handful.errors import UsageError
+from handful.plan.back import way_back
+from handful.report.plan import plan_lines
+from handful.report.status import addresses, unfinished
+from handful.run.deploy import facts_of, fulfil, plan_deploy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from handful.plan.model import AppSource, Intent, Plan
+    from handful.report.lines import Lines
+    from handful.run.deploy import Project
+
+pull_option = click.option("--pull", is_flag=True, help="Take what image references stand for now.")
+
+
+@click.command("deploy")
+@click.argument("apps", nargs=-1)
+@pull_option
+@verbose_option
+@json_option
+def deploy_command(apps: tuple[str, ...], *, pull: bool, verbose: bool, as_json: bool) -> None:
+    """Build what changed and release it without downtime: all apps, or those named."""
+    _deploy("deploy", apps, pull=pull, verbose=verbose, as_json=as_json)
+
+
+@click.command("rollback")
+@click.argument("app", required=False)
+@click.option("--to", "release", metavar="RELEASE", help="A kept release, by its id or its counter.")
+@verbose_option
+@json_option
+def rollback_command(app: str | None, *, release: str | None, verbose: bool, as_json: bool) -> None:
+    """Undo the last deploy, all its apps together; or take one app back to an earlier release.
+
+    Env and files come back with the release. Nothing is built.
+    """
+    began = time.monotonic()
+    if release and not app:
+        raise UsageError("--to belongs to one app", advice="Say which: handful rollback APP --to RELEASE")
+    project = open_project()
+    lines = show_lines(as_json=as_json, verbose=verbose)
+    facts = facts_of(project)
+    back = way_back(project.config, project.stack, facts, app, release)
+    for name in back.kept:
+        lines.say(f"{name} was new in that deploy and keeps running; `handful remove {name}` takes it away")
+    asked = intent("rollback", project, targets=back.targets, undoes=back.undoes)
+    plan, sources = plan_deploy(project, facts, asked)
+    carry(project, plan, sources, asked, lines, began)
+
+
+@click.command("apply")
+@pull_option
+@verbose_option
+@json_option
+def apply_command(*, pull: bool, verbose: bool, as_json: bool) -> None:
+    """Make the machines match the file: their parts, every app, and nothing that the file does not name."""
+    _deploy("apply", (), pull=pull, verbose=verbose, as_json=as_json)
+
+
+def _deploy(what: str, apps: tuple[str, ...], *, pull: bool, verbose: bool, as_json: bool) -> None:
+    began = time.monotonic()
+    project = open_project()
+    lines = show_lines(as_json=as_json, verbose=verbose)
+    asked = intent(what, project, apps=apps)
+    facts = facts_of(project)
+    for line in unfinished(project.stack, facts):
+        lines.say(line)
+    plan, sources = plan_deploy(project, facts, asked, pull=pull)
+    carry(project, plan, sources, asked, lines, began)
+
+
+def carry(project: Project, plan: Plan, sources: Mapping[str, AppSource], asked: Intent, lines: Lines, began: float) -> None:
+    """Show a plan, carry it out, and say how long it took; `began` is on the monotonic clock."""
+    for line in plan_lines(plan):
+        lines.say(line)
+    if plan.empty:
+        return
+    fulfil(project, plan, sources, operator(asked, lines))
+    lines.say(f"{asked.what} {plan.deploy} of {plan.stack} is done in {time.monotonic() - began:.1f} s")
+    for line in addresses(project.config, project.machines):
+        lines.say(line)

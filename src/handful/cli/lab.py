@@ -1,0 +1,73 @@
+"""`handful lab`: machines made of containers on this computer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from handful.cli.common import lab_state, load_config
+from handful.errors import UsageError
+from handful.report.table import table
+
+if TYPE_CHECKING:
+    from handful.config.load import Loaded
+
+
+@click.group("lab", context_settings={"help_option_names": ["-h", "--help"]})
+def lab_command() -> None:
+    """Make the machines of handful.yml as real Debian machines in containers on this computer.
+
+    It needs `provider: {name: lab}` in handful.yml, and a Docker engine here.
+    """
+
+
+@lab_command.command("up")
+@click.option("--bare", is_flag=True, help="Machines without Docker.")
+def up(*, bare: bool) -> None:
+    """Make or start the machines."""
+    from handful.provider.lab import up as lab_up
+
+    loaded = _lab()
+    provider = loaded.config.provider
+    wanted = {name: machine.private for name, machine in loaded.config.machines.items() if machine.address is None}
+    image = provider.image if provider else "debian-13"
+    lab_up(loaded.stack, wanted, state=lab_state(), say=click.echo, image=image, bare=bare)
+
+
+@lab_command.command("status")
+def status() -> None:
+    """Show the machines of the lab."""
+    from handful.provider.lab import machines
+
+    loaded = _lab()
+    found = machines(loaded.stack)
+    rows = [(each.name, each.address, each.state, each.image) for each in found.values()]
+    click.echo(table(("MACHINE", "ADDRESS", "STATE", "IMAGE"), rows) if rows else f"no lab of {loaded.stack}. Make it: handful lab up")
+
+
+@lab_command.command("ssh")
+@click.argument("machine")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def ssh(machine: str, words: tuple[str, ...]) -> None:
+    """Log in to a machine of the lab, or run a command there."""
+    from handful.cli.inside import go_inside
+    from handful.provider.lab import access
+
+    loaded = _lab()
+    go_inside(access(loaded.stack, lab_state()), machine, words)
+
+
+@lab_command.command("down")
+def down() -> None:
+    """Remove the machines and everything of theirs."""
+    from handful.provider.lab import down as lab_down
+
+    lab_down(_lab().stack, lab_state(), click.echo)
+
+
+def _lab() -> Loaded:
+    loaded = load_config()
+    if loaded.config.provider is None or loaded.config.provider.name != "lab":
+        raise UsageError("handful.yml has no lab", advice="Say so in it: provider: {name: lab}")
+    return loaded

@@ -1,0 +1,113 @@
+"""Which commands are there, and what happens when one fails?"""
+
+from __future__ import annotations
+
+import sys
+from types import MappingProxyType
+
+import click
+
+from handful import __version__
+from handful.errors import HandfulError
+
+INTERRUPTED = 130
+
+# Command → (module, one line of help): a module is loaded when its command runs.
+COMMANDS = MappingProxyType({
+    "init": ("init", "Write a commented handful.yml for this folder."),
+    "check": ("check", "Check handful.yml; all problems at once."),
+    "schema": ("check", "Print the JSON Schema of handful.yml."),
+    "plan": ("plan", "Show what apply would do, and why."),
+    "apply": ("deploy", "Make the machines match the file."),
+    "deploy": ("deploy", "Build and release apps without downtime."),
+    "rollback": ("rollback", "Undo the last deploy, or take one app back."),
+    "history": ("history", "Show who deployed what, when, and how it ended."),
+    "diff": ("history", "Show what differs between two releases of an app."),
+    "status": ("status", "Show machines, apps and instances as they are."),
+    "logs": ("logs", "Show what an app's instances write, on all machines."),
+    "exec": ("inside", "Run a command in a running instance."),
+    "run": ("inside", "Run a command in a container of its own."),
+    "ssh": ("inside", "Log in to a machine, or run a command there."),
+    "restart": ("act", "Start an app's present release anew, without downtime."),
+    "stop": ("act", "Stop an app; its release, volumes and history stay."),
+    "start": ("act", "Start an app that was stopped."),
+    "remove": ("act", "Take an app from its machines; volumes are kept."),
+    "lab": ("lab", "Make machines out of containers on this computer."),
+})
+
+
+class Commands(click.Group):
+    """The command table: names and help are known without loading the commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        """Return the commands in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Load a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        from importlib import import_module
+
+        module = import_module(f"handful.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Say what was probably meant."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            from difflib import get_close_matches
+
+            close = get_close_matches(name, COMMANDS, 1)
+            hint = f" Did you mean `handful {close[0]}`?" if close else ""
+            raise click.UsageError(f"there is no command `{name}`.{hint} See: handful --help", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="handful %(version)s")
+@click.option("-e", "--environment", metavar="ENV", envvar="HANDFUL_ENV", help="The environment, as in environments/ENV.yml.")
+@click.pass_context
+def handful(ctx: click.Context, environment: str | None) -> None:
+    """handful builds, deploys and operates containerised apps on a handful of machines, over SSH.
+
+    It reads handful.yml, looks at the machines, writes down what it will do, and does it.
+    """
+    ctx.obj = environment
+
+
+def run() -> int:
+    """Run the command line; return its exit code."""
+    try:
+        handful.main(standalone_mode=False)
+    except HandfulError as error:
+        return _failed(error)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    return 0
+
+
+def _failed(error: HandfulError) -> int:
+    click.echo(click.style("error: ", fg="red", bold=True) + error.message, err=True)
+    if error.detail:
+        click.echo("\n".join(f"  {line}" for line in error.detail.splitlines()), err=True)
+    if error.advice:
+        click.echo(error.advice, err=True)
+    return error.code

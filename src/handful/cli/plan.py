@@ -1,0 +1,36 @@
+"""`handful plan`."""
+
+from __future__ import annotations
+
+import click
+
+from handful.artifact.script import run_app, work_script
+from handful.cli.common import intent, json_option, open_project
+from handful.errors import DifferencesFound
+from handful.report.plan import plan_json, plan_lines
+from handful.report.status import unfinished
+from handful.run.deploy import facts_of, plan_deploy
+
+
+@click.command("plan")
+@click.argument("apps", nargs=-1)
+@click.option("--script", "scripts", is_flag=True, help="Show the exact scripts that the machines would run.")
+@click.option("--check", is_flag=True, help="End with exit code 3 when there is something to do.")
+@click.option("--pull", is_flag=True, help="Look up image references anew.")
+@json_option
+def plan_command(apps: tuple[str, ...], *, scripts: bool, check: bool, pull: bool, as_json: bool) -> None:
+    """Show what `handful apply` would do, and why. Nothing is built or changed."""
+    project = open_project()
+    facts = facts_of(project)
+    plan, _ = plan_deploy(project, facts, intent("apply", project, apps=apps), pull=pull)
+    if as_json:
+        click.echo(plan_json(plan))
+    else:
+        for line in (*plan_lines(plan), *unfinished(project.stack, facts)):
+            click.echo(line)
+    for work in (work for wave in plan.waves for work in wave if scripts):
+        click.echo(f"\n# ---- {work.machine}: work.bash\n{work_script(plan, work, 'handful plan')}")
+        for release in work.releases:
+            click.echo(f"\n# ---- {work.machine}: {release.app} {release.id}/run_app.bash\n{run_app(release)}")
+    if check and (not plan.empty or unfinished(project.stack, facts)):
+        raise DifferencesFound("the machines differ from the file", advice="Make them match: handful apply")

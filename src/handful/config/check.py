@@ -1,0 +1,129 @@
+"""Do the parts of a config fit together, and are the files that it names there?
+
+Pure but for looking whether files exist. Each problem has the spot it is about, and the spots it relies on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handful.config.check_app import check_app
+from handful.config.check_docker import check_docker, check_env
+from handful.config.check_files import check_files
+from handful.config.model import SameImage
+from handful.config.tree import KEY, Problem
+from handful.config.words import code, no_such
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from handful.config.model import App, Config
+
+
+def check(config: Config, folder: Path) -> tuple[Problem, ...]:
+    """Return everything that is wrong between the parts of `config`, whose files are in `folder`."""
+    return tuple(_all(config, folder))
+
+
+def _all(config: Config, folder: Path) -> Iterator[Problem]:
+    yield from _machines(config)
+    yield from check_env(("env",), config.env)
+    for name, app in config.apps.items():
+        yield from check_app(config, name, app)
+        yield from check_docker(name, app)
+        yield from check_files(name, app, folder)
+        yield from _same_image(config, name, app)
+        yield from _needs(config, name, app)
+    yield from _circles(config)
+    yield from _shared_volumes(config)
+    yield from _shared_routes(config)
+
+
+def _machines(config: Config) -> Iterator[Problem]:
+    if not config.machines:
+        sentence = "there is no machine: write at least one under `machines`"
+        yield Problem(("machines", KEY), sentence, relies=(("machines",),))
+    lab = config.provider is not None and config.provider.name == "lab"
+    for name, machine in config.machines.items():
+        spot = ("machines", name)
+        if machine.address is None and not lab:
+            sentence = f"machine {code(name)} has no `address`: write it, or `provider: {{name: lab}}` for a trial"
+            relies = ((*spot, "address"), (*spot, "size"), ("provider",))
+            yield Problem((*spot, KEY), sentence, relies)
+    for key in ("address", "private"):
+        yield from _same_address(config, key)
+
+
+def _same_address(config: Config, key: str) -> Iterator[Problem]:
+    holders: dict[str, str] = {}
+    for name, machine in config.machines.items():
+        address = getattr(machine, key)
+        holder = holders.setdefault(address, name)
+        if address is not None and holder != name:
+            which = "address" if key == "address" else "private address"
+            sentence = f"machines {code(holder)} and {code(name)} have the same {which} {address}"
+            yield Problem(("machines", name, key), sentence)
+
+
+def _same_image(config: Config, name: str, app: App) -> Iterator[Problem]:
+    if not isinstance(app.image, SameImage):
+        return
+    spot, other = ("apps", name, "image", "app"), app.image.app
+    if other not in config.apps:
+        yield Problem(spot, no_such("app", other, list(config.apps)), relies=(("apps", other),))
+    elif isinstance(config.apps[other].image, SameImage):
+        whose = "itself" if other == name else f"app {code(other)}, which has the image of another one too"
+        yield Problem(spot, f"app {code(name)} has the image of {whose}: name an app that has its own")
+
+
+def _needs(config: Config, name: str, app: App) -> Iterator[Problem]:
+    for index, other in enumerate(app.needs):
+        spot = ("apps", name, "needs", index)
+        if other == name:
+            yield Problem(spot, f"app {code(name)} needs itself")
+        elif other not in config.apps:
+            yield Problem(spot, no_such("app", other, list(config.apps)), relies=(("apps", other),))
+
+
+def _circles(config: Config) -> Iterator[Problem]:
+    """Find circles of needs; each is told once, from its app that stands first in the file."""
+    from graphlib import CycleError, TopologicalSorter
+
+    order = list(config.apps)
+    graph = {name: set(app.needs) & set(order) - {name} for name, app in config.apps.items()}
+    while True:
+        try:
+            TopologicalSorter(graph).prepare()
+        except CycleError as circle:
+            trail = circle.args[1][:0:-1]
+        else:
+            return
+        first = min(range(len(trail)), key=lambda index: order.index(trail[index]))
+        trail = [*trail[first:], *trail[: first + 1]]
+        graph[trail[0]].discard(trail[1])
+        spot = ("apps", trail[0], "needs", config.apps[trail[0]].needs.index(trail[1]))
+        yield Problem(spot, f"these apps need each other in a circle: {' → '.join(trail)}")
+
+
+def _shared_volumes(config: Config) -> Iterator[Problem]:
+    holders: dict[str, str] = {}
+    for name, app in config.apps.items():
+        for volume in app.volumes:
+            holder = holders.setdefault(volume, name)
+            if holder != name:
+                sentence = f"apps {code(holder)} and {code(name)} both have a volume {code(volume)}: rename one of them"
+                yield Problem(("apps", name, "volumes", volume, KEY), sentence)
+
+
+def _shared_routes(config: Config) -> Iterator[Problem]:
+    holders: dict[tuple[str, str], str] = {}
+    for name, app in config.apps.items():
+        for index, domain in enumerate(app.domains):
+            spot = ("apps", name, "domains", index)
+            holder = holders.setdefault((domain, app.path.rstrip("/")), name)
+            if holder != name:
+                sentence = f"apps {code(holder)} and {code(name)} both take {domain}{app.path}: give one another `path`"
+                yield Problem(spot, sentence, relies=(("apps", holder, "path"), ("apps", name, "path")))
+            elif domain in app.domains[:index]:
+                yield Problem(spot, f"{domain} is here twice")

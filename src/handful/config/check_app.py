@@ -1,0 +1,100 @@
+"""Can one app be run and reached in the way that it is written?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handful.config.tree import KEY, Problem
+from handful.config.words import code, either, no_such
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from handful.config.model import App, Config
+    from handful.config.tree import Spot
+
+
+def check_app(config: Config, name: str, app: App) -> Iterator[Problem]:
+    """Find what is wrong with one app, seen without the other apps."""
+    yield from _image(name, app)
+    yield from _machines(config, name, app)
+    yield from _alone(name, app)
+    yield from _reached(name, app)
+    yield from _health(name, app)
+
+
+def _image(name: str, app: App) -> Iterator[Problem]:
+    if app.build is None and app.image is None:
+        sentence = f"app {code(name)} has neither `build` nor `image`: write one of them"
+        yield Problem(("apps", name, KEY), sentence, _spots(name, "build", "image"))
+    if app.build is not None and app.image is not None:
+        sentence = f"app {code(name)} has both `build` and `image`: keep one (in an overlay, null removes the other)"
+        yield Problem(("apps", name, "image", KEY), sentence)
+
+
+def _machines(config: Config, name: str, app: App) -> Iterator[Problem]:
+    known, named = list(config.machines), app.machines
+    if named is None:
+        if len(known) > 1:
+            sentence = f"app {code(name)} does not say where it runs: write `machines`, out of {either(known, 'and')}"
+            yield Problem(("apps", name, KEY), sentence, _spots(name, "machines"))
+        return
+    if not named:
+        sentence = f"app {code(name)} runs on no machine: name one, or remove `machines`"
+        yield Problem(("apps", name, "machines"), sentence)
+    for index, machine in enumerate(named):
+        spot = ("apps", name, "machines", index)
+        if machine not in config.machines:
+            yield Problem(spot, no_such("machine", machine, known), relies=(("machines", machine),))
+        elif machine in named[:index]:
+            yield Problem(spot, f"machine {code(machine)} is here twice: `instances` is how many run on each")
+
+
+def _alone(name: str, app: App) -> Iterator[Problem]:
+    """One instance on one machine, for the host's network always, for volumes unless a strategy is written."""
+    host = app.network == "host"
+    if not host and (not app.volumes or app.deploy.strategy is not None):
+        return
+    why = "is on the host's network" if host else "has volumes"
+    way_out = "" if host else ", or write `deploy: {strategy: recreate}` if several are meant"
+    relies = _spots(name, "network", "volumes", "deploy")
+    if app.instances > 1:
+        sentence = f"app {code(name)} {why}, so it is one instance: write `instances: 1`{way_out}"
+        yield Problem(("apps", name, "instances"), sentence, relies)
+    if len(app.machines or ()) > 1:
+        sentence = f"app {code(name)} {why}, so it runs on one machine: name one{way_out}"
+        yield Problem(("apps", name, "machines"), sentence, relies)
+
+
+def _reached(name: str, app: App) -> Iterator[Problem]:
+    domains = ("apps", name, "domains", KEY)
+    if app.domains and app.port is None:
+        sentence = f"app {code(name)} has `domains` but no `port`: write the port that it listens on"
+        yield Problem(domains, sentence, _spots(name, "port"))
+    if app.domains and app.protocol != "http":
+        sentence = f"app {code(name)} has `domains`, so its protocol must be http, not {app.protocol}"
+        yield Problem(domains, sentence, _spots(name, "protocol"))
+    if app.domains and app.network == "host":
+        sentence = f"app {code(name)} is on the host's network, with nothing in front of it: it can have no `domains`"
+        yield Problem(domains, sentence, _spots(name, "network"))
+    if app.path != "/" and not app.domains:
+        sentence = f"app {code(name)} has a `path` but no `domains`: without them nothing asks for it"
+        yield Problem(("apps", name, "path", KEY), sentence, _spots(name, "domains"))
+
+
+def _health(name: str, app: App) -> Iterator[Problem]:
+    health, spot = app.health, ("apps", name, "health")
+    way = "path" if health.path is not None else "tcp" if health.tcp else ""
+    if way and app.port is None:
+        sentence = f"app {code(name)} has a health check by {way} but no `port`: write the port that it listens on"
+        yield Problem((*spot, way, KEY), sentence, _spots(name, "port"))
+    if health.path is not None and app.protocol == "tcp":
+        sentence = f"app {code(name)} speaks tcp: its health check is `tcp: true` or a `command`, not a path"
+        yield Problem((*spot, "path", KEY), sentence, _spots(name, "protocol"))
+    if health.every > health.within:
+        sentence = f"`every` ({health.every:g}s) is longer than `within` ({health.within:g}s), all the time there is"
+        yield Problem((*spot, "every", KEY), sentence, ((*spot, "every"), (*spot, "within")))
+
+
+def _spots(name: str, *keys: str) -> tuple[Spot, ...]:
+    return tuple(("apps", name, key) for key in keys)

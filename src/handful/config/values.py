@@ -1,0 +1,113 @@
+"""What may a single value of handful.yml look like, and what does it become?
+
+Durations become seconds, sizes bytes. Each type carries the JSON Schema of what may be written.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+BYTES = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+_BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+NAME = r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$"
+REFERENCE = r"^[^\s-][^\s]*$"
+MACHINE_ADDRESS = r"^[A-Za-z0-9_:][A-Za-z0-9._:%-]*$"
+PRIVATE_ADDRESS = rf"^{_BYTE}(\.{_BYTE}){{3}}$"
+LOGIN = r"^[^\s@-][^\s]*$"
+DOMAIN = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
+TARGET = r"^/[^:\n]+$"
+URL_PATH = r"^/[^\s]*$"
+ROUTE_PATH = r"^/[A-Za-z0-9._~/-]*$"
+# Each pattern → what it asks for, in words that follow "must be".
+MEANING = {
+    NAME: "a name: lower-case letters, digits and dashes, beginning with a letter, 40 characters at most",
+    REFERENCE: "an image reference, like postgres:17",
+    LOGIN: "a user name",
+    MACHINE_ADDRESS: "an IP address or a host name",
+    PRIVATE_ADDRESS: "an IPv4 address, like 10.114.0.1",
+    DOMAIN: "a host name in lower case, like shop.example.com",
+    TARGET: "an absolute path in the container, without a colon, like /srv/data",
+    URL_PATH: "a path that begins with /, without spaces",
+    ROUTE_PATH: "a path that begins with /, of letters, digits, dots, dashes and underscores",
+}
+
+
+def seconds(value: object) -> object:
+    """Turn `500ms`, `10s`, `5m`, `1h`, `14d` or a plain number into seconds."""
+    return _measure(value, SECONDS, "a duration: a number with ms, s, m, h or d, like 30s")
+
+
+def size(value: object) -> object:
+    """Turn `512m`, `1g` or a plain number into bytes (powers of 1024, as Docker counts)."""
+    return int(_measure(value, BYTES, "a size: a number with b, k, m or g, like 512m"))
+
+
+def text(value: object) -> object:
+    """Turn a YAML number or boolean into the text that an environment variable holds."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else value
+
+
+def words(value: object) -> object:
+    """Turn one string into a list of words, as a shell would split it; a list stays as it is."""
+    if isinstance(value, list | tuple):
+        return value
+    if not isinstance(value, str):
+        raise PydanticCustomError("wanted", "text, or a list of words")
+    import shlex
+
+    try:
+        return tuple(shlex.split(value))
+    except ValueError as unclosed:
+        raise PydanticCustomError("wanted", "words whose quotes are closed") from unclosed
+
+
+def _measure(value: object, units: dict[str, Any], wanted: str) -> float:
+    measured = math.nan
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        measured = float(value)
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([a-z]+)", value) if isinstance(value, str) else None
+    if found is not None and found[2] in units:
+        measured = float(found[1]) * units[found[2]]
+    if not math.isfinite(measured):
+        raise PydanticCustomError("wanted", "{what}", {"what": wanted})
+    return measured
+
+
+def _written(units: str, *, zero: bool) -> WithJsonSchema:
+    number, least = ("", "minimum") if zero else ("(?=.*[1-9])", "exclusiveMinimum")
+    pattern = rf"^{number}[0-9]+(\.[0-9]+)?({units})$"
+    return WithJsonSchema({"type": ["string", "number"], "pattern": pattern, least: 0})
+
+
+Name = Annotated[str, Field(pattern=NAME, description="lower-case letters, digits and dashes, 40 at most")]
+Duration = Annotated[float, BeforeValidator(seconds), Field(ge=0), _written("ms|s|m|h|d", zero=True)]
+Wait = Annotated[float, BeforeValidator(seconds), Field(gt=0), _written("ms|s|m|h|d", zero=False)]
+Size = Annotated[int, BeforeValidator(size), Field(gt=0), _written("b|k|m|g", zero=False)]
+Text = Annotated[str, BeforeValidator(text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
+Words = Annotated[
+    tuple[Text, ...],
+    BeforeValidator(words),
+    Field(min_length=1),
+    WithJsonSchema(
+        {
+            "type": ["string", "array"],
+            "items": {"type": ["string", "number", "boolean"]},
+            "minItems": 1,
+            "pattern": r"\S",
+        },
+    ),
+]
+Whole = Annotated[int, Field(strict=True)]
+Port = Annotated[Whole, Field(ge=1, le=65535)]
+Address = Annotated[str, Field(pattern=PRIVATE_ADDRESS)]
+Reference = Annotated[str, Field(pattern=REFERENCE)]
+Domain = Annotated[str, Field(pattern=DOMAIN)]
+Target = Annotated[str, Field(pattern=TARGET, description="an absolute path in the container")]

@@ -1,0 +1,119 @@
+"""What is known of a machine at one moment?
+
+Sizes are bytes, clocks seconds since 1970, load and cpus as Linux counts them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container on the machine, handful's or not; `instance`, `app` and `stack` are "" for those that are not."""
+
+    name: str
+    image: str
+    running: bool
+    stack: str = ""
+    app: str = ""
+    release: str = ""
+    instance: str = ""
+    part: str = ""
+    exit_code: int = 0
+    started: str = ""
+    restarts: int = 0
+    restart: str = "no"
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class AppState:
+    """What a machine holds of an app: `releases` are the manifests of the kept ones, by release id.
+
+    `released` lists releases in the order in which they came into use; `deploying` names the release of a
+    switch that is under way or was interrupted, "" when there is none.
+    """
+
+    number: int | None = None
+    instances: int | None = None
+    current: str = ""
+    stopped: bool = False
+    deploying: str = ""
+    released: tuple[str, ...] = ()
+    releases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StackState:
+    """What a machine holds of a stack; `holder` says who holds its lock now ("" when nobody does)."""
+
+    holder: str = ""
+    history: tuple[Mapping[str, Any], ...] = ()
+    apps: Mapping[str, AppState] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A listening TCP socket; `address` is as ss writes it: `*`, `0.0.0.0`, `[::]`, `127.0.0.1`."""
+
+    address: str
+    port: int
+    process: str
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A server of the running proxy."""
+
+    backend: str
+    name: str
+    address: str
+    up: bool
+    ready: bool
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One machine, as observed once; `docker` is its version, "" when there is none that answers."""
+
+    machine: str
+    hostname: str = ""
+    os: str = ""
+    architecture: str = ""
+    clock: float = 0.0
+    skew: float = 0.0
+    cpus: int = 1
+    load: float = 0.0
+    memory_total: int = 0
+    memory_free: int = 0
+    disk_total: int = 0
+    disk_free: int = 0
+    docker: str = ""
+    docker_trouble: str = ""
+    parts: Mapping[str, Any] = field(default_factory=dict)
+    containers: tuple[Container, ...] = ()
+    images: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    listening: tuple[Listener, ...] = ()
+    addresses: tuple[str, ...] = ()
+    service_range_local: bool = True
+    slots: tuple[Slot, ...] = ()
+    proxy_files: Mapping[str, str] = field(default_factory=dict)
+    stacks: Mapping[str, StackState] = field(default_factory=dict)
+
+    def stack(self, name: str) -> StackState:
+        """Return what is here of a stack, empty when nothing is."""
+        return self.stacks.get(name, StackState())
+
+    def app(self, stack: str, name: str) -> AppState:
+        """Return what is here of an app, empty when nothing is."""
+        return self.stack(stack).apps.get(name, AppState())
+
+    def instances(self, stack: str, name: str) -> tuple[Container, ...]:
+        """Return an app's instances, stopped ones too."""
+        return tuple(c for c in self.containers if (c.stack, c.app) == (stack, name) and c.instance)

@@ -1,0 +1,133 @@
+"""How does observe.bash's JSON document become Facts?"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from handful.errors import ObserveFailed
+from handful.facts.model import AppState, Container, Facts, Listener, Slot, StackState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+FORMAT = 1
+
+
+def parse(machine: str, text: str, *, now: float = 0.0) -> Facts:
+    """Turn observe.bash's document into Facts; `now` is this computer's clock, for the skew (0: not compared).
+
+    Raises ObserveFailed when the text is not such a document.
+    """
+    try:
+        told = json.loads(text)
+        if told["format"] != FORMAT:
+            message = f"{machine} told facts of format {told['format']}, this handful reads {FORMAT}"
+            raise ObserveFailed(message)
+        return _facts(machine, told, now)
+    except (ValueError, KeyError, TypeError) as wrong:
+        message = f"{machine} did not tell its facts"
+        raise ObserveFailed(
+            message, detail=f"{type(wrong).__name__}: {wrong}\n{text[:300]}",
+            advice=f"See: handful ssh {machine}",
+        ) from wrong
+
+
+def _facts(machine: str, told: Mapping[str, Any], now: float) -> Facts:
+    disk = min(told["disks"], key=lambda each: each["free"])
+    return Facts(
+        machine=machine,
+        hostname=told["hostname"],
+        os=told["os"],
+        architecture=told["architecture"],
+        clock=told["clock"],
+        skew=told["clock"] - now if now else 0.0,
+        cpus=told["cpus"],
+        load=told["load"],
+        memory_total=told["memory"]["total"],
+        memory_free=told["memory"]["free"],
+        disk_total=disk["total"],
+        disk_free=disk["free"],
+        docker=told["docker"],
+        docker_trouble=told["docker_trouble"],
+        parts=_document(told["machine"]),
+        containers=tuple(_container(each) for each in told["containers"]),
+        images=tuple(line.split(" ", 1)[1] for line in told["images"] if " " in line),
+        volumes=tuple(told["volumes"]),
+        listening=tuple(_listeners(told["listening"])),
+        addresses=tuple(line.split("/")[0] for line in told["addresses"]),
+        service_range_local=told["service_range_local"],
+        slots=tuple(_slots(told["slots"])),
+        proxy_files={name: text or "" for name, text in told["proxy"].items()},
+        stacks={name: _stack(each) for name, each in told["stacks"].items()},
+    )
+
+
+def _document(text: str | None) -> dict[str, Any]:
+    """Read a JSON file's text; a damaged file is as good as none."""
+    try:
+        read = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _container(told: Mapping[str, Any]) -> Container:
+    labels = told["labels"] or {}
+    networks = told["networks"] or {}
+    address = next((each.get("IPAddress") or "" for each in networks.values()), "")
+    return Container(
+        name=told["name"].removeprefix("/"),
+        image=told["image"],
+        running=told["running"],
+        stack=labels.get("handful.stack", ""),
+        app=labels.get("handful.app", ""),
+        release=labels.get("handful.release", ""),
+        instance=labels.get("handful.instance", ""),
+        part=labels.get("handful.part", ""),
+        exit_code=told["exit_code"],
+        started=told["started"],
+        restarts=told["restarts"],
+        restart=told["restart"],
+        address=address,
+    )
+
+
+def _listeners(lines: Iterable[str]) -> Iterable[Listener]:
+    """Read `ss -Hltnp`: State Recv-Q Send-Q Local:Port Peer:Port users:((name,pid=…,fd=…))."""
+    for line in lines:
+        words = line.split()
+        if len(words) < 4 or ":" not in words[3]:
+            continue
+        address, _, port = words[3].rpartition(":")
+        process = re.search(r'\(\("([^"]+)"', line)
+        yield Listener(address.split("%")[0], int(port), process[1] if process else "a process")
+
+
+def _slots(lines: Iterable[str]) -> Iterable[Slot]:
+    """Read HAProxy's `show servers state`: be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state …"""
+    for line in lines:
+        words = line.split()
+        if len(words) > 6 and words[0].isdigit():
+            yield Slot(words[1], words[3], words[4], up=words[5] == "2", ready=words[6] == "0")
+
+
+def _stack(told: Mapping[str, Any]) -> StackState:
+    return StackState(
+        holder=(told["holder"] or "").strip(),
+        history=tuple(entry for entry in map(_document, told["history"]) if entry),
+        apps={name: _app(each) for name, each in told["apps"].items()},
+    )
+
+
+def _app(told: Mapping[str, Any]) -> AppState:
+    return AppState(
+        number=told["number"],
+        instances=told["instances"],
+        current=told["current"],
+        stopped=told["stopped"],
+        deploying=(told["deploying"] or "").strip().removeprefix("releases/"),
+        released=tuple(told["released"]),
+        releases={name: _document(text) for name, text in told["releases"].items()},
+    )

@@ -1,0 +1,104 @@
+"""How does text reach a machine, and how do its lines come back?
+
+The user's own ssh program: it alone gets configs, agents, jump hosts, hardware keys and certificates right.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import subprocess
+from typing import TYPE_CHECKING
+
+from handful.errors import CommandFailed
+from handful.machine.local import last_lines
+from handful.machine.session import Ended, Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from handful.machine.access import Access
+
+OPTIONS = (
+    "ConnectTimeout=10",
+    "ServerAliveInterval=5",
+    "ServerAliveCountMax=3",
+    "StrictHostKeyChecking=accept-new",
+)
+# As root, through sudo when the user is another.
+AS_ROOT = 'if [ "$(id -u)" = 0 ]; then exec "$@"; else exec sudo -n "$@"; fi'
+# The tar ends, the heartbeat begins: tar reads no further than its own end.
+UNPACK = 'umask 077; folder=$(mktemp -d /run/handful.XXXXXX) && tar -xf - -C "$folder" && exec bash "$folder/session.bash" "$folder"; rm -rf "$folder"; exit 1'
+
+
+def command(access: Access, words: Sequence[str], *, terminal: bool = False, batch: bool = True) -> list[str]:
+    """Return the ssh command line that runs `words` on a machine as root; without `words`, a login shell.
+
+    `batch`: ssh never asks. `terminal`: the other side gets one.
+    """
+    options = (*access.options, *OPTIONS, *(("BatchMode=yes",) if batch else ()))
+    line = ["ssh", "-t" if terminal else "-T", *(word for option in options for word in ("-o", option))]
+    line += ["-p", str(access.port)] if access.port else []
+    line += ["-l", access.user] if access.user else []
+    line += ["--", access.host]
+    return [*line, shlex.join(["sh", "-c", AS_ROOT, "sh", *words])] if words else line
+
+
+def ask(access: Access, script: str) -> Ended:
+    """Run a bash script that comes on stdin and return all it says; one session."""
+    line = command(access, ["bash", "-s"])
+    process = _start(line)
+    out, err = process.communicate(script.encode())
+    return Ended(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+
+
+def relay(access: Access, script: str, on_line: Callable[[str], None]) -> Ended:
+    """Run a bash script that comes on stdin, as a whole before it starts, and pass on each line as it comes; one session."""
+    process = _start(command(access, ["bash", "-c", 'script=$(cat); exec bash -c "$script"']))
+    return Session(process, script.encode(), on_line).relay()
+
+
+def work(access: Access, tar: bytes, on_line: Callable[[str], None], stopped: Callable[[], bool]) -> Ended:
+    """Send a tar that holds session.bash and work.bash, and relay each line that the work says; one session.
+
+    A heartbeat goes over the same stdin. Once `stopped` says so, stdin is closed: the machine cleans up, or finishes
+    when it has begun to switch, and says so in its last lines.
+    """
+    process = _start(command(access, ["sh", "-c", UNPACK]))
+    return Session(process, tar, on_line, stopped).relay()
+
+
+def send_images(access: Access, names: Sequence[str], stopped: Callable[[], bool]) -> Ended:
+    """Stream images from the engine here into the machine's: `docker save | ssh docker load`; one session.
+
+    Raises CommandFailed when the engine here cannot save them; ends early once `stopped` says so.
+    """
+    save = subprocess.Popen(
+        ["docker", "save", *names], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    load = subprocess.Popen(
+        command(access, ["docker", "load", "--quiet"]), stdin=save.stdout, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, start_new_session=True,
+    )
+    if save.stdout is not None:
+        save.stdout.close()
+    while load.poll() is None:
+        if stopped():
+            load.terminate()
+            save.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            load.wait(timeout=0.1)
+    _, said = save.communicate()
+    _, words = load.communicate()
+    if save.returncode != 0 and load.returncode == 0:
+        message = f"docker save {' '.join(names)} failed"
+        raise CommandFailed(message, status=save.returncode, detail=last_lines(said.decode(errors="replace")))
+    return Ended(load.returncode, "", words.decode(errors="replace"))
+
+
+def _start(line: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Apart from the terminal's process group: Ctrl-C reaches handful, which ends the session in order."""
+    return subprocess.Popen(
+        list(line), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )

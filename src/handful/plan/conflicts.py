@@ -1,0 +1,114 @@
+"""What on a machine stands in the way of a plan, and who holds it?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handful.errors import HandfulError, Locked, NoDocker, PlanRefused
+from handful.plan.order import machines_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from handful.config.model import App, Config
+    from handful.facts.model import Facts
+
+OLDEST_DOCKER = (20, 10)
+PARTS = {"network": 1, "names": 1, "proxy": 1}
+EVERYWHERE = {"*", "0.0.0.0", "[::]"}
+EDGE_PORT = 80
+SPARE_DISK = 300 * 1024**2
+
+
+def check_machine(facts: Facts, stack: str) -> None:
+    """Refuse a machine without a usable Docker, one that a newer handful prepared, or one where a deploy is at work."""
+    if not facts.docker:
+        message = f"{facts.machine} has no Docker that answers"
+        raise NoDocker(
+            message, detail=facts.docker_trouble,
+            advice=f"Install it on {facts.machine} (Debian: apt-get install docker.io) and start it.",
+        )
+    if tuple(int(part) for part in facts.docker.split(".")[:2] if part.isdigit()) < OLDEST_DOCKER:
+        message = f"Docker {facts.docker} on {facts.machine} is too old"
+        raise NoDocker(message, advice="handful needs Docker 20.10 or newer.")
+    if holder := facts.stack(stack).holder:
+        message = f"another deploy is at work on {stack} ({facts.machine})"
+        raise Locked(message, detail=holder, advice="Wait until it has ended, then try again.")
+    for part, version in facts.parts.get("parts", {}).items():
+        if version > PARTS.get(part, 0):
+            message = f"{facts.machine} was set up by a newer handful ({facts.parts.get('handful', '?')})"
+            raise PlanRefused(message, advice="Update handful on this computer; parts of a machine never go back.")
+
+
+def check_apps(names: Iterable[str], config: Config, stack: str, facts: Mapping[str, Facts]) -> None:
+    """Refuse what two apps, stacks or host services would both hold, and a `needs` that is not on the same machine."""
+    names = tuple(names)
+    troubles = [
+        trouble
+        for name in names
+        for machine in machines_of(name, config)
+        if machine in facts
+        for trouble in _troubles(name, config, stack, facts[machine], names)
+    ]
+    if troubles:
+        raise PlanRefused("\n".join(dict.fromkeys(troubles)), advice="Nothing was changed.")
+
+
+def _troubles(name: str, config: Config, stack: str, facts: Facts, chosen: tuple[str, ...]) -> Iterable[str]:
+    app = config.apps[name]
+    yield from _needs(name, config, stack, facts, chosen)
+    yield from _names(name, stack, facts)
+    yield from _routes(name, app, stack, facts)
+    if app.port is not None and not (app.network == "host" and facts.app(stack, name).current):
+        yield from _ports(name, app.port, app, facts)
+
+
+def _needs(name: str, config: Config, stack: str, facts: Facts, chosen: tuple[str, ...]) -> Iterable[str]:
+    for need in config.apps[name].needs:
+        if facts.machine not in machines_of(need, config):
+            yield (
+                f"{name} on {facts.machine} needs {need}, which has no instance on {facts.machine}: "
+                "apps on another machine cannot be reached yet"
+            )
+        elif need not in chosen and not any(c.running for c in facts.instances(stack, need)):
+            yield f"{name} on {facts.machine} needs {need}, which does not run there: deploy it too"
+
+
+def _names(name: str, stack: str, facts: Facts) -> Iterable[str]:
+    for container in facts.containers:
+        prefix, _, number = container.name.rpartition("-")
+        if prefix == f"{stack}.{name}" and number.isdigit() and (container.stack, container.app) != (stack, name):
+            yield f"the name {container.name} is held on {facts.machine} by a container that is not handful's"
+
+
+def _routes(name: str, app: App, stack: str, facts: Facts) -> Iterable[str]:
+    held = dict(line.split(" ", 1) for line in facts.proxy_files.get("routes.map", "").splitlines() if " " in line)
+    for domain in app.domains:
+        owner = held.get(f"{domain}{app.path.rstrip('/')}/", f"{stack}.{name}")
+        if owner != f"{stack}.{name}":
+            owner_stack, _, owner_app = owner.partition(".")
+            if owner_stack != stack:
+                yield f"{domain}{app.path} of {name} is taken on {facts.machine} by {owner_app} of the stack {owner_stack}"
+
+
+def _ports(name: str, port: int, app: App, facts: Facts) -> Iterable[str]:
+    """A service address cannot listen on a port that somebody holds on all addresses; nor can the edge."""
+    edge_is_ours = "10-edge.cfg" in facts.proxy_files
+    wanted = {port} | ({EDGE_PORT} if app.domains else set())
+    for listener in facts.listening:
+        ours = edge_is_ours and listener.port == EDGE_PORT and listener.process == "haproxy"
+        if listener.port in wanted and listener.address in EVERYWHERE and not ours:
+            yield f"port {listener.port} of {name} is taken on {facts.machine} by {listener.process} (on all addresses)"
+
+
+def check_disk(facts: Facts, needed: int) -> None:
+    """Refuse when the images to come would fill the disk."""
+    if facts.disk_free < needed + SPARE_DISK:
+        raise disk_full(facts, needed)
+
+
+def disk_full(facts: Facts, needed: int) -> HandfulError:
+    """Say what is free, and what is needed, in megabytes."""
+    free, want = facts.disk_free // 1024**2, (needed + SPARE_DISK) // 1024**2
+    message = f"{facts.machine} has {free} MB of disk left; this deploy needs about {want} MB"
+    return PlanRefused(message, advice="Nothing was changed. Make room: docker system df, on the machine.")

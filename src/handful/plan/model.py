@@ -1,0 +1,112 @@
+"""What does a plan hold, and what is it made from?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Value = str | tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """An image as the operator's computer knows it, before anything is built.
+
+    `name` is the tag it has or will have on machines; `identity` goes into the release's hash:
+    `build:` and the hash of what it is built from, or `reference:` and what it was resolved to.
+    `size` is in bytes, 0 when it is not known yet; `git` is the revision, with `+dirty` when files differ from it.
+    """
+
+    name: str
+    identity: str
+    reference: str = ""
+    git: str = ""
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class AppSource:
+    """What an app brings besides its config: its image, and the digests of its files by their path in the project."""
+
+    image: ImageSource
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What the user asked for. `apps` empty: all. `targets`: releases to go (back) to, by app, instead of the file's."""
+
+    what: str = "deploy"
+    apps: tuple[str, ...] = ()
+    machines: tuple[str, ...] = ()
+    targets: Mapping[str, str] = field(default_factory=dict)
+    undoes: int | None = None
+    who: str = ""
+    host: str = ""
+    when: str = ""
+    handful: str = ""
+    images: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A script's name and its values."""
+
+    script: str
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release as it will be written: its id, its manifest (release.json) and the settings of run_app.bash."""
+
+    app: str
+    id: str
+    manifest: Mapping[str, Any]
+    settings: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one machine does in one session: images it needs first, releases it is given, steps in their order."""
+
+    machine: str
+    steps: tuple[Step, ...]
+    releases: tuple[Release, ...] = ()
+    images: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happens to an app on a machine, and why; `action` nothing: it is as the file says."""
+
+    machine: str
+    app: str
+    action: Literal["deploy", "restart", "stop", "remove", "setup", "nothing"]
+    before: str = ""
+    after: str = ""
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that will be done: waves follow one another, the machines of a wave work side by side.
+
+    `deploy` is this act's number in history; `begun` its history line; `notes` are sentences for the user.
+    """
+
+    stack: str
+    deploy: int
+    what: str
+    begun: Mapping[str, Any]
+    waves: tuple[tuple[Work, ...], ...]
+    changes: tuple[Change, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is to be done."""
+        return not self.waves

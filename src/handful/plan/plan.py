@@ -1,0 +1,215 @@
+"""What will be done, on which machine, in which order, and why?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from handful.errors import PlanRefused, UsageError
+from handful.plan import steps
+from handful.plan.back import history
+from handful.plan.conflicts import check_apps, check_disk, check_machine
+from handful.plan.model import Change, Plan, Release, Step, Work
+from handful.plan.order import machines_of, together
+from handful.plan.release import describe, reasons, release
+from handful.plan.traffic import numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from handful.config.model import Config
+    from handful.facts.model import AppState, Facts
+    from handful.plan.model import AppSource, Intent
+
+
+def make_plan(
+    config: Config, stack: str, facts: Mapping[str, Facts], sources: Mapping[str, AppSource], intent: Intent
+) -> Plan:
+    """Return what brings the chosen apps to what the file (or `intent.targets`) asks for.
+
+    `facts` must hold every machine of the chosen apps, `sources` every app that is not a target.
+    Raises PlanRefused, Locked, NoDocker or UsageError; nothing has been touched then.
+    """
+    chosen = choose(config, intent)
+    involved = [name for name in config.machines if name in facts]
+    for machine in involved:
+        check_machine(facts[machine], stack)
+    check_apps(chosen, config, stack, facts)
+    releases = {name: _wanted(name, config, stack, facts, sources, intent) for name in chosen}
+    changes = [
+        _change(name, machine, config, stack, facts[machine], releases[name], intent)
+        for machine in involved
+        for name in chosen
+        if machine in machines_of(name, config) and (not intent.machines or machine in intent.machines)
+    ]
+    changes += _strays(config, stack, facts, intent)
+    works = [_work(m, config, stack, facts, releases, changes, sources, intent) for m in involved]
+    waves = tuple((work,) for work in works if work.steps)
+    return _plan(stack, facts, waves, tuple(changes), intent)
+
+
+def choose(config: Config, intent: Intent) -> tuple[str, ...]:
+    """Return the apps a command is about, with those that share an image with them. Raises UsageError with a guess."""
+    wanted = tuple(intent.targets) or intent.apps
+    for name in wanted:
+        if name not in config.apps:
+            message = f"there is no app {name} in handful.yml"
+            raise UsageError(message, advice=f"Its apps: {', '.join(config.apps) or 'none yet'}.")
+    if intent.targets:
+        return tuple(name for name in config.apps if name in intent.targets)
+    return together(wanted, config.apps) if wanted else tuple(config.apps)
+
+
+def _wanted(
+    name: str, config: Config, stack: str, facts: Mapping[str, Facts], sources: Mapping[str, AppSource], intent: Intent
+) -> Release:
+    """Return the release an app is to run: a kept one with the same hash is taken again, under its old id."""
+    kept: dict[str, Mapping[str, Any]] = {}
+    for machine in facts.values():
+        kept |= machine.app(stack, name).releases
+    if name in intent.targets:
+        identifier = intent.targets[name]
+        if identifier not in kept:
+            message = f"{name} has no release {identifier}"
+            raise PlanRefused(message, advice=f"Kept releases of {name}: {', '.join(sorted(kept)) or 'none'}.")
+        return release(stack, identifier, kept[identifier])
+    manifest = describe(name, config, sources[name])
+    same = [identifier for identifier in sorted(kept) if kept[identifier].get("hash") == manifest["hash"]]
+    counters = [int(identifier.split("-")[0]) for identifier in kept] + _counters(stack, name, facts)
+    identifier = same[-1] if same else f"{max(counters, default=0) + 1:04d}-{manifest['hash'][:6]}"
+    return release(stack, identifier, manifest)
+
+
+def _counters(stack: str, name: str, facts: Mapping[str, Facts]) -> list[int]:
+    """Return the counters of an app's releases in history: a pruned or failed one's is not given again."""
+    used = [after for past in history(stack, facts) for app, (_, after) in past.apps.items() if app == name]
+    return [int(after.split("-")[0]) for after in used if after.split("-")[0].isdigit()]
+
+
+def _change(
+    name: str, machine: str, config: Config, stack: str, facts: Facts, wanted: Release, intent: Intent
+) -> Change:
+    state = facts.app(stack, name)
+    why = _reasons(name, config, stack, facts, state, wanted)
+    if intent.what in {"restart", "start"}:
+        why = (*why, intent.what)
+    elif state.stopped and why and not reasons(state.releases.get(state.current, {}), wanted.manifest):
+        why = ()
+    action = "nothing" if not why else "restart" if state.current == wanted.id else "deploy"
+    return Change(machine, name, action, state.current, wanted.id, why)
+
+
+def _reasons(
+    name: str, config: Config, stack: str, facts: Facts, state: AppState, wanted: Release
+) -> tuple[str, ...]:
+    app = config.apps[name]
+    running = [c for c in facts.instances(stack, name) if c.running and c.restart != "no" and c.release == state.current]
+    if state.current != wanted.id:
+        return reasons(state.releases.get(state.current, {}), wanted.manifest) or (f"release {wanted.id} is wanted",)
+    if state.deploying:
+        return ("an interrupted deploy is put right",)
+    if state.instances is not None and state.instances != app.instances:
+        return (f"instances {state.instances} → {app.instances}",)
+    if len(running) != app.instances:
+        return (f"{len(running)} of {app.instances} instances run",)
+    return ()
+
+
+def _strays(config: Config, stack: str, facts: Mapping[str, Facts], intent: Intent) -> list[Change]:
+    """Return apps that the file does not place where they are; only `apply` takes them away."""
+    if intent.what != "apply" or intent.apps:
+        return []
+    return [
+        Change(machine, name, "remove", state.current, "", ("the file does not place it here",))
+        for machine, here in facts.items()
+        for name, state in here.stack(stack).apps.items()
+        if name not in config.apps or machine not in machines_of(name, config)
+    ]
+
+
+def _work(
+    machine: str, config: Config, stack: str, facts: Mapping[str, Facts], releases: Mapping[str, Release],
+    changes: list[Change], sources: Mapping[str, AppSource], intent: Intent,
+) -> Work:
+    here = facts[machine]
+    mine = [change for change in changes if change.machine == machine and change.action != "nothing"]
+    moving = [change.app for change in mine if change.action != "remove"]
+    gone = [change for change in mine if change.action == "remove"]
+    whole = intent.what in {"deploy", "apply"}
+    placed = any(machine in machines_of(name, config) for name in config.apps)
+    first = steps.setup(here, intent.images, intent.handful) if placed and (moving or whole) else ()
+    if not moving and not gone and not first:
+        return Work(machine, ())
+    uploads = tuple(releases[app] for app in moving if releases[app].id not in here.app(stack, app).releases)
+    if any(app in intent.targets for app in (upload.app for upload in uploads)):
+        names = ", ".join(f"{upload.app} {upload.id}" for upload in uploads)
+        message = f"{machine} does not keep {names}"
+        raise PlanRefused(message, advice="See: handful history. A deploy of the older source brings it back.")
+    images = _images(here, [releases[app] for app in moving], first, intent.images)
+    check_disk(here, sum(sources[app].image.size for app in moving if app in sources and sources[app].image.name in images))
+    return Work(
+        machine,
+        (*first, *_app_steps(machine, config, stack, facts, releases, moving, uploads, intent), *_removals(stack, here, gone)),
+        uploads,
+        images,
+    )
+
+
+def _app_steps(
+    machine: str, config: Config, stack: str, facts: Mapping[str, Facts], releases: Mapping[str, Release],
+    moving: list[str], uploads: tuple[Release, ...], intent: Intent,
+) -> list[Step]:
+    if not moving:
+        return []
+    served = [name for name, app in config.apps.items() if app.port is not None and app.network == "stack"]
+    given = numbers(stack, served, facts)
+    found = [Step("ensure_network", {"stack": stack})]
+    found += [steps.place(stack, app, config.apps[app], given.get(app)) for app in moving]
+    found += [steps.receive(stack, upload.app, upload.id) for upload in uploads]
+    commands = [app for app in moving if _runs_command(app, machine, config, stack, facts, releases, intent)]
+    return [*found, *steps.run(stack, {app: releases[app].id for app in moving}, config.apps, commands)]
+
+
+def _runs_command(
+    app: str, machine: str, config: Config, stack: str, facts: Mapping[str, Facts], releases: Mapping[str, Release],
+    intent: Intent,
+) -> bool:
+    """Once per deploy, on the first of its machines, and not for a release that runs somewhere already."""
+    if intent.targets or not config.apps[app].release_command:
+        return False
+    here = [name for name in config.machines if name in machines_of(app, config) and name in facts]
+    return machine == here[0] and all(facts[name].app(stack, app).current != releases[app].id for name in here)
+
+
+def _images(
+    here: Facts, releases: list[Release], first: tuple[Step, ...], system: Mapping[str, str]
+) -> tuple[str, ...]:
+    needed = [str(each.settings["image"]) for each in releases] + (list(system.values()) if first else [])
+    return tuple(dict.fromkeys(image for image in needed if image not in here.images))
+
+
+def _removals(stack: str, here: Facts, gone: list[Change]) -> list[Step]:
+    found = []
+    for change in gone:
+        settings = here.app(stack, change.app).releases.get(change.before, {}).get("settings", {})
+        timeout = str(round(float(settings.get("stop_timeout", 10))))
+        found.append(Step("remove_app", {"stack": stack, "app": change.app, "stop_timeout": timeout}))
+    return found
+
+
+def _plan(
+    stack: str, facts: Mapping[str, Facts], waves: tuple[tuple[Work, ...], ...], changes: tuple[Change, ...], intent: Intent
+) -> Plan:
+    past = history(stack, facts)
+    number = past[-1].number + 1 if past else 1
+    apps = {c.app: {"from": c.before, "to": c.after} for c in reversed(changes) if c.action != "nothing"}
+    begun: dict[str, Any] = {
+        "deploy": number, "event": "begun", "what": intent.what, "when": intent.when, "who": intent.who,
+        "from": intent.host, "machines": [work.machine for wave in waves for work in wave], "apps": apps,
+    }
+    if intent.undoes is not None:
+        begun["undoes"] = intent.undoes
+    set_up = tuple(
+        Change(work.machine, "", "setup", reasons=("proxy, names and service addresses",))
+        for wave in waves for work in wave if work.steps and work.steps[0].script.startswith("setup")
+    )
+    return Plan(stack, number, intent.what, begun, waves, (*set_up, *changes))

@@ -1,0 +1,67 @@
+"""Which steps does a machine take, and in which order?"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from handful.plan.conflicts import PARTS
+from handful.plan.model import Step
+from handful.plan.order import levels
+from handful.plan.traffic import NAMES_ADDRESS, RANGE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from handful.config.model import App
+    from handful.facts.model import Facts
+
+
+def setup(facts: Facts, images: Mapping[str, str], handful: str) -> tuple[Step, ...]:
+    """Return the machine-wide steps that are missing; none when the machine's parts are as they should be."""
+    if setup_is_done(facts, images):
+        return ()
+    machine = {"format": 1, "handful": handful, "parts": PARTS, "images": dict(images)}
+    return (
+        Step("setup_network", {"range": RANGE}),
+        Step("setup_names", {"image": images["names"], "address": NAMES_ADDRESS}),
+        Step("setup_proxy", {"image": images["proxy"]}),
+        Step("setup_done", {"machine": json.dumps(machine)}),
+    )
+
+
+def setup_is_done(facts: Facts, images: Mapping[str, str]) -> bool:
+    """Whether the proxy, the names and the service range are there, run, and are of the right image."""
+    parts = {c.part: c.image for c in facts.containers if c.running and c.part}
+    same = all(parts.get(part) == images[part] for part in ("names", "proxy"))
+    return same and facts.service_range_local and facts.parts.get("parts") == PARTS
+
+
+def place(stack: str, name: str, app: App, number: int | None) -> Step:
+    """Write down an app's number and its count of instances."""
+    values = {"stack": stack, "app": name, "number": "" if number is None else str(number)}
+    return Step("place_app", {**values, "instances": str(app.instances), "keep": str(app.deploy.keep)})
+
+
+def receive(stack: str, app: str, release: str) -> Step:
+    """Put an uploaded release into its place."""
+    return Step("receive_release", {"stack": stack, "app": app, "release": release})
+
+
+def run(stack: str, releases: Mapping[str, str], apps: Mapping[str, App], commands: Iterable[str]) -> tuple[Step, ...]:
+    """Bring releases (by app) into use: each level of needs as a whole, and nothing final before all have switched.
+
+    `commands` are the apps whose release command runs here.
+    """
+    commands = set(commands)
+    steps: list[Step] = []
+    for level in levels(releases, apps):
+        steps += [_phase(stack, app, releases[app], "release_command") for app in level if app in commands]
+        for phase in ("start", "wait", "switch"):
+            steps += [_phase(stack, app, releases[app], phase) for app in level]
+    order = [app for level in levels(releases, apps) for app in level]
+    return (*steps, *(_phase(stack, app, releases[app], "finish") for app in order))
+
+
+def _phase(stack: str, app: str, release: str, phase: str) -> Step:
+    return Step("run_release", {"stack": stack, "app": app, "release": release, "phase": phase})

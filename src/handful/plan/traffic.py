@@ -1,0 +1,95 @@
+"""How is an app reached: its number, its service address, and what the proxy must know of it?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handful.errors import PlanRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from handful.config.model import App
+    from handful.facts.model import Facts
+
+RANGE = "10.210.0.0/16"
+NAMES_ADDRESS = "10.210.255.53"
+NAMES_NUMBER = 255 * 256 + 53
+
+
+def service_address(number: int) -> str:
+    """Return the address on which every machine of the stack serves the app with this number."""
+    return f"10.210.{number // 256}.{number % 256}"
+
+
+def numbers(stack: str, apps: Iterable[str], facts: Mapping[str, Facts]) -> dict[str, int]:
+    """Give each app its number: the one it has on any machine, else the lowest that is free on all of them."""
+    held = {
+        (stack_name, app): state.number
+        for machine in facts.values()
+        for stack_name, found in machine.stacks.items()
+        for app, state in found.apps.items()
+        if state.number is not None
+    }
+    taken = set(held.values()) | {NAMES_NUMBER}
+    given: dict[str, int] = {}
+    for app in apps:
+        number = held.get((stack, app))
+        if number is None:
+            number = next((n for n in range(1, 256 * 256 - 1) if n not in taken), None)
+        if number is None:
+            message = f"no number is free for {app}: all service addresses of {RANGE} are taken"
+            raise PlanRefused(message)
+        given[app] = number
+        taken.add(number)
+    return given
+
+
+def proxy_lines(app: App) -> list[str]:
+    """Return what the proxy must know of an app, as lines `frontend …` and `backend …`, without addresses."""
+    if app.port is None or app.network == "host":
+        return []
+    response, idle = _milliseconds(app.timeouts.response), _milliseconds(app.timeouts.idle)
+    if app.protocol == "tcp":
+        return [
+            "frontend mode tcp",
+            f"frontend timeout client {idle}",
+            "backend mode tcp",
+            f"backend timeout server {idle}",
+            *_checks(app),
+        ]
+    return [
+        "frontend mode http",
+        f"frontend timeout client {response}",
+        "backend mode http",
+        "backend balance roundrobin",
+        "backend # A failed connection is tried elsewhere; anything else only where asking twice does no harm.",
+        "backend http-request disable-l7-retry if !{ method GET HEAD OPTIONS }",
+        f"backend timeout server {response}",
+        f"backend timeout tunnel {idle}",
+        *_checks(app),
+    ]
+
+
+def quoted(value: str) -> str:
+    """Return `value` as one word of an HAProxy configuration: strong quotes, as in a shell."""
+    return "'" + value.replace("'", "'\\''") + "'"
+
+
+def _checks(app: App) -> list[str]:
+    every = f"backend default-server check inter {_milliseconds(app.health.every)} fall 3 rise 1"
+    lines = ["backend option allbackups", every]
+    if app.health.path is None:
+        return lines
+    headers = {"Host": app.health.host or (app.domains[0] if app.domains else "localhost"), **app.health.headers}
+    sent = " ".join(f"hdr {quoted(name)} {quoted(value.replace('%', '%%'))}" for name, value in headers.items())
+    return [
+        *lines,
+        "backend option httpchk",
+        f"backend http-check send meth GET uri {quoted(app.health.path)} ver HTTP/1.1 {sent}",
+        "backend http-check expect status 200-399",
+    ]
+
+
+def _milliseconds(value: float) -> str:
+    return f"{round(value * 1000)}ms"

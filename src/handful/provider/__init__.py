@@ -1,0 +1,1 @@
+"""Where machines come from: the lab on this computer, or machines that exist."""

@@ -1,0 +1,118 @@
+"""How do containers on this computer become machines (a lab), and how do they go again?
+
+Linux only: a machine is reached at its own address, which Docker on macOS and Windows does not let through.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+from handful.artifact.docker import docker
+from handful.machine.access import Access
+from handful.provider.lab_image import image_name, machine_image
+from handful.provider.lab_keys import ensure_key, options, write_host_keys
+from handful.provider.lab_machines import LabMachine, container_name, labels, machines
+from handful.provider.lab_network import ensure_network, give_addresses, network_name
+from handful.provider.lab_ready import wait_ready
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+__all__ = ["LabMachine", "access", "down", "machines", "up"]
+
+# Enough for systemd and a Docker of its own; `--privileged` is refused where CAP_SYS_RESOURCE is missing.
+FLAGS = (
+    "--cap-add=ALL",
+    "--cap-drop=SYS_RESOURCE",
+    "--security-opt=seccomp=unconfined",
+    "--security-opt=apparmor=unconfined",
+    "--security-opt=systempaths=unconfined",
+    "--device-cgroup-rule=a *:* rwm",
+    "--cgroupns=private",
+    "--tmpfs=/run:mode=755",
+    "--tmpfs=/run/lock",
+    "--tmpfs=/tmp:exec,mode=1777",
+    "--stop-timeout=30",
+    "--env=container=docker",
+)
+
+
+def up(
+    stack: str,
+    wanted: Mapping[str, str | None],
+    *,
+    state: Path,
+    say: Callable[[str], None],
+    image: str = "debian-13",
+    bare: bool = False,
+) -> dict[str, Access]:
+    """Have the machines `wanted` run (name → private address, None for a free one); return how to reach them.
+
+    Running machines stay, stopped ones start, missing ones are made from `image` (debian-13 or debian-12; `bare`
+    leaves Docker out). `state` is the folder of all labs' keys. Returns when sshd and Docker answer on each, or
+    raises: NoDocker, BuildFailed, UsageError or MachineError (no such image, an address is taken, a machine is not up).
+    """
+    started = time.monotonic()
+    made_from = image_name(image, bare=bare)
+    here = machines(stack)
+    subnet = ensure_network(stack, [address for address in wanted.values() if address])
+    addresses = give_addresses(wanted, subnet, {name: machine.address for name, machine in here.items()})
+    missing = [LabMachine(name, addresses[name], "stopped", made_from) for name in wanted if name not in here]
+    if missing:
+        _make(stack, missing, machine_image(image, say, bare=bare), say)
+    _start(stack, [name for name in wanted if name not in here or not here[name].running])
+    write_host_keys(state / stack, wait_ready(stack, wanted, ensure_key(state / stack)))
+    listed = ", ".join(f"{name} {address}" for name, address in addresses.items())
+    say(f"the lab {stack} is up: {listed} ({time.monotonic() - started:.1f} s)")
+    return {name: reached for name, reached in access(stack, state).items() if name in wanted}
+
+
+def access(stack: str, state: Path) -> dict[str, Access]:
+    """Return how each machine of the lab is reached, running or not; nothing when there is no lab.
+
+    Raises NoDocker when no engine answers, MachineError when the lab's key is gone.
+    """
+    here = machines(stack)
+    known = options(state / stack) if here else ()
+    return {
+        name: Access(name, host=machine.address, private=machine.address, user="root", options=known)
+        for name, machine in here.items()
+    }
+
+
+def down(stack: str, state: Path, say: Callable[[str], None]) -> None:
+    """Remove the lab, and all that is in it: machines, their volumes, network and keys. The machine images stay.
+
+    Whatever is missing already is no error. Raises NoDocker when no engine answers.
+    """
+    names = ", ".join(machines(stack)) or "no machines"
+    mine = f"--filter=label=handful.lab={stack}"
+    _remove(("rm", "--force", "--volumes"), ("ps", "--all", "--quiet", mine))
+    _remove(("volume", "rm", "--force"), ("volume", "ls", "--quiet", mine))
+    _remove(("network", "rm"), ("network", "ls", "--quiet", mine))
+    shutil.rmtree(state / stack, ignore_errors=True)
+    say(f"removed the lab {stack} ({names}) with its volumes, network and keys; its machine image is kept")
+
+
+def _make(stack: str, missing: list[LabMachine], tag: str, say: Callable[[str], None]) -> None:
+    """Create the containers. Overlay does not work on overlay: what Docker stores inside gets a volume of its own."""
+    volume = f"--mount=type=volume,target=/var/lib/docker,volume-label=handful.lab={stack}"
+    for machine in missing:
+        say(f"making the machine {machine.name} ({machine.address}, {machine.image})")
+        place = (f"--network={network_name(stack)}", f"--ip={machine.address}", f"--hostname={machine.name}")
+        name = f"--name={container_name(stack, machine.name)}"
+        docker("create", name, *place, *labels(stack, machine), volume, *FLAGS, tag)
+
+
+def _start(stack: str, names: list[str]) -> None:
+    if names:
+        docker("start", *(container_name(stack, name) for name in names))
+
+
+def _remove(remove: tuple[str, ...], find: tuple[str, ...]) -> None:
+    found = docker(*find).out.split()
+    if found:
+        docker(*remove, *found)

@@ -1,0 +1,34 @@
+"""How is each machine of handful.yml reached?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handful.errors import MachineError
+from handful.machine.access import Access
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from handful.config.model import Config
+
+
+def reach(config: Config, stack: str, state: Path) -> dict[str, Access]:
+    """Return how each machine is reached, in the file's order; `state` is the folder of the labs' keys.
+
+    Raises MachineError when a lab machine is not there.
+    """
+    lab: dict[str, Access] = {}
+    if any(machine.address is None for machine in config.machines.values()):
+        from handful.provider.lab import access
+
+        lab = access(stack, state)
+    missing = [name for name, machine in config.machines.items() if machine.address is None and name not in lab]
+    if missing:
+        message = f"the lab of {stack} has no machine {', '.join(missing)}"
+        raise MachineError(message, advice="Make it: handful lab up")
+    return {
+        name: lab[name] if machine.address is None
+        else Access(name, machine.address, machine.private, config.ssh.user, config.ssh.port)
+        for name, machine in config.machines.items()
+    }

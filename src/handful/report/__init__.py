@@ -1,0 +1,1 @@
+"""Events, plans and facts as people and programs read them."""

@@ -1,0 +1,140 @@
+"""How do machines, apps and instances stand, as people and programs read it?"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from handful.errors import HandfulError
+from handful.plan.back import history
+from handful.plan.order import machines_of
+from handful.report.table import ago, size, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from handful.config.model import Config
+    from handful.facts.model import Container, Facts
+    from handful.machine.access import Access
+
+SKEW_SECONDS = 2.0
+
+
+def status_text(config: Config, stack: str, found: Mapping[str, Facts | HandfulError]) -> str:
+    """Return what `handful status` shows."""
+    facts = {name: each for name, each in found.items() if not isinstance(each, HandfulError)}
+    blocks = [table(("MACHINE", "OS", "DOCKER", "CPUS", "LOAD", "MEMORY FREE", "DISK FREE", ""), [_machine(n, e) for n, e in found.items()])]
+    rows = [row for name, each in facts.items() for row in _apps(config, stack, name, each)]
+    blocks.append(table(("APP", "MACHINE", "RELEASE", "INSTANCE", "HEALTH", "SINCE", "ADDRESS"), rows) if rows else f"{stack}: nothing runs yet")
+    notes = [*unfinished(stack, facts), *drift(config, stack, facts)]
+    return "\n\n".join([*blocks, "\n".join(notes)] if notes else blocks)
+
+
+def status_json(config: Config, stack: str, found: Mapping[str, Facts | HandfulError]) -> str:
+    """Return the same as one JSON document."""
+    facts = {name: each for name, each in found.items() if not isinstance(each, HandfulError)}
+    told: dict[str, Any] = {
+        "stack": stack,
+        "machines": {name: _machine_json(each) for name, each in found.items()},
+        "instances": [
+            {"app": c.app, "machine": name, "release": c.release, "instance": c.instance, "health": health(each, c),
+             "since": c.started, "address": c.address}
+            for name, each in facts.items() for c in _shown(stack, each)
+        ],
+        "unfinished": unfinished(stack, facts),
+        "drift": drift(config, stack, facts),
+    }
+    return json.dumps(told, ensure_ascii=False, indent=2)
+
+
+def unfinished(stack: str, facts: Mapping[str, Facts]) -> list[str]:
+    """Return a sentence for every app that is not on the same release everywhere, or whose switch was cut short."""
+    found = []
+    for app in sorted({name for each in facts.values() for name in each.stack(stack).apps}):
+        current = {name: each.app(stack, app).current for name, each in facts.items() if app in each.stack(stack).apps}
+        cut = [name for name, each in facts.items() if each.app(stack, app).deploying and not each.stack(stack).holder]
+        if len(set(current.values())) > 1 or cut:
+            where = ", ".join(f"{name} on {release or 'nothing'}" for name, release in current.items())
+            found.append(f"unfinished: {app}: {where}. Finish it: handful deploy. Take it back: handful rollback.")
+    past = history(stack, facts)
+    if not found and past and past[-1].outcome == "unfinished":
+        found.append(f"unfinished: {past[-1].what} {past[-1].number} began and never ended; the next deploy puts it right.")
+    return found
+
+
+def drift(config: Config, stack: str, facts: Mapping[str, Facts]) -> list[str]:
+    """Return a sentence for everything that is not as the file and the releases say."""
+    found = []
+    for name, each in facts.items():
+        for app, state in each.stack(stack).apps.items():
+            if app not in config.apps or name not in machines_of(app, config):
+                found.append(f"drift: {app} on {name} is not in the file. Take it away: handful remove {app}")
+                continue
+            running = [c for c in each.instances(stack, app) if c.running and c.release == state.current]
+            wanted = state.instances or 0
+            if state.current and not state.stopped and len(running) < wanted:
+                found.append(f"drift: {len(running)} of {wanted} instances of {app} run on {name}. Mend it: handful apply")
+        if abs(each.skew) > SKEW_SECONDS:
+            found.append(f"drift: the clock of {name} is {each.skew:+.0f} s off")
+    return found
+
+
+def health(facts: Facts, instance: Container) -> str:
+    """Return how an instance is: what the proxy sees of it when there is one in front, else what Docker says."""
+    if not instance.running:
+        return f"exited {instance.exit_code}"
+    if instance.restart == "no":
+        return "draining"
+    slots = [s for s in facts.slots if s.backend == f"{instance.stack}.{instance.app}" and s.address == instance.address]
+    if not slots:
+        return "running" + (f", {instance.restarts} restarts" if instance.restarts else "")
+    return "healthy" if any(s.up and s.ready for s in slots) else "unhealthy"
+
+
+def addresses(config: Config, machines: Mapping[str, Access]) -> list[str]:
+    """Return where each app with a domain is served."""
+    return [
+        f"{name}: http://{domain}{app.path}  (on {', '.join(machines[m].host for m in machines_of(name, config))})"
+        for name, app in config.apps.items() for domain in app.domains
+    ]
+
+
+def _machine(name: str, each: Facts | HandfulError) -> tuple[str, ...]:
+    if isinstance(each, HandfulError):
+        return (name, "", "", "", "", "", "", each.message)
+    return (
+        name, each.os, each.docker or "none", str(each.cpus), f"{each.load:.2f}",
+        f"{size(each.memory_free)} of {size(each.memory_total)}", f"{size(each.disk_free)} of {size(each.disk_total)}",
+        "a deploy is at work" if any(s.holder for s in each.stacks.values()) else "",
+    )
+
+
+def _machine_json(each: Facts | HandfulError) -> dict[str, Any]:
+    if isinstance(each, HandfulError):
+        return {"error": each.message}
+    return {
+        "os": each.os, "docker": each.docker, "cpus": each.cpus, "load": each.load, "memory_free": each.memory_free,
+        "memory_total": each.memory_total, "disk_free": each.disk_free, "disk_total": each.disk_total, "skew": each.skew,
+    }
+
+
+def _shown(stack: str, each: Facts) -> Iterable[Container]:
+    mine = (c for c in each.containers if c.stack == stack and c.instance)
+    return sorted(mine, key=lambda c: (c.app, c.instance))
+
+
+def _apps(config: Config, stack: str, name: str, each: Facts) -> Iterable[tuple[str, ...]]:
+    shown = list(_shown(stack, each))
+    for c in shown:
+        yield (c.app, name, c.release, c.instance, health(each, c), _since(c, each.clock), c.address)
+    for app, state in each.stack(stack).apps.items():
+        if not any(c.app == app for c in shown):
+            yield (app, name, state.current or "none", "-", "stopped" if state.stopped else "nothing runs", "", "")
+
+
+def _since(instance: Container, clock: float) -> str:
+    if not instance.running:
+        return ""
+    started = datetime.fromisoformat(instance.started[:19] + "+00:00")
+    return ago(clock - started.timestamp())

@@ -1,0 +1,32 @@
+"""How do rows become columns that line up?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return rows below a head, each column as wide as its widest cell."""
+    every = [tuple(head), *(tuple(row) for row in rows)]
+    widths = [max(len(row[index]) for row in every) for index in range(len(head))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in every)
+
+
+def size(count: float) -> str:
+    """Return bytes as people read them: 1.5 GB."""
+    for unit in ("B", "kB", "MB"):
+        if abs(count) < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def ago(seconds: float) -> str:
+    """Return a span of time in its largest unit: `3 min`."""
+    for limit, divisor, unit in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit:
+            return f"{max(seconds, 0) / divisor:.0f} {unit}"
+    return f"{seconds / 86400:.0f} days"

@@ -1,0 +1,1 @@
+"""Plans are carried out here: waves of machines, events as they come, and how each machine ended."""

@@ -1,0 +1,121 @@
+"""Which way does a command go from handful.yml to a changed machine? Look, plan, make, send, do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from handful.artifact.image import make_image, read_sources
+from handful.artifact.release import release_files
+from handful.artifact.system_image import image_names, make_part
+from handful.errors import CommandFailed, DeployFailed, HandfulError
+from handful.machine.local import run
+from handful.plan.order import image_owner, machines_of
+from handful.plan.plan import choose, make_plan
+from handful.run.engine import carry_out, look, send
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from handful.config.model import Config
+    from handful.facts.model import Facts
+    from handful.machine.access import Access
+    from handful.plan.model import AppSource, Intent, Plan, Work
+    from handful.run.engine import Operator
+
+
+@dataclass(frozen=True)
+class Project:
+    """A loaded handful.yml and how its machines are reached; `environ` is what hooks inherit."""
+
+    config: Config
+    stack: str
+    folder: Path
+    machines: Mapping[str, Access]
+    environ: Mapping[str, str]
+
+
+def facts_of(project: Project, names: Iterable[str] | None = None) -> dict[str, Facts]:
+    """Observe machines (all, or those named). Raises the first machine's error."""
+    wanted = tuple(project.machines if names is None else names)
+    found = look([project.machines[name] for name in wanted], project.stack)
+    for each in found.values():
+        if isinstance(each, HandfulError):
+            raise each
+    return {name: each for name, each in found.items() if not isinstance(each, HandfulError)}
+
+
+def plan_deploy(
+    project: Project, facts: Mapping[str, Facts], intent: Intent, *, pull: bool = False
+) -> tuple[Plan, dict[str, AppSource]]:
+    """Return the plan that brings the apps of `intent` to the file, and what it would be made from."""
+    chosen = choose(project.config, intent)
+    known = {name: manifest for name in project.config.apps if (manifest := present_manifest(name, project.stack, facts))}
+    sources: dict[str, AppSource] = {}
+    if not intent.targets:
+        sources = read_sources(project.config, project.stack, project.folder, chosen, known, pull=pull)
+    return make_plan(project.config, project.stack, facts, sources, intent), sources
+
+
+def fulfil(project: Project, plan: Plan, sources: Mapping[str, AppSource], operator: Operator) -> None:
+    """Carry a plan out: hooks, images, machines."""
+    names = tuple(dict.fromkeys(c.app for c in plan.changes if c.action == "deploy"))
+    _hooks(project, plan, names, "before_deploy", operator)
+    _make_images(project, plan, sources, operator)
+    send(plan, project.machines, operator)
+    uploads = {work.machine: _upload(project, work) for wave in plan.waves for work in wave}
+    carry_out(plan, project.machines, uploads, operator)
+    _hooks(project, plan, names, "after_deploy", operator)
+
+
+def machines_for(config: Config, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the machines that hold one of the apps, in the file's order."""
+    wanted = {machine for name in names for machine in machines_of(name, config)}
+    return tuple(machine for machine in config.machines if machine in wanted)
+
+
+def present_manifest(name: str, stack: str, facts: Mapping[str, Facts]) -> Mapping[str, Any]:
+    """Return the manifest of the release that an app runs on the first machine that runs it; empty when none does."""
+    states = [machine.app(stack, name) for machine in facts.values()]
+    return next((s.releases[s.current] for s in states if s.current in s.releases), {})
+
+
+def _make_images(project: Project, plan: Plan, sources: Mapping[str, AppSource], operator: Operator) -> None:
+    needed = {image for wave in plan.waves for work in wave for image in work.images}
+    for part, name in image_names(project.config.images).items():
+        if name in needed:
+            make_part(part, project.config.images, say=lambda text: operator.tell("image", text))
+    for name, source in sources.items():
+        if source.image.name in needed:
+            needed.discard(source.image.name)
+            owner = image_owner(name, project.config.apps)
+            build = project.config.apps[owner].build
+            if build is not None:
+                operator.tell("building", f"building {owner} from {source.image.git or build.context}")
+            make_image(source.image, build, project.folder, say=lambda line: operator.tell("output", line))
+
+
+def _upload(project: Project, work: Work) -> dict[str, bytes]:
+    return {
+        f"releases/{release.app}/{path}": content
+        for release in work.releases
+        for path, content in release_files(release, project.config.apps[release.app], project.folder).items()
+    }
+
+
+def _hooks(project: Project, plan: Plan, names: Iterable[str], hook: str, operator: Operator) -> None:
+    """Run the apps' programs on this computer, in the project's folder; each once."""
+    for name in names:
+        words = getattr(project.config.apps[name].hooks, hook)
+        if words is None:
+            continue
+        operator.tell("hook", f"{hook} of {name}: {' '.join(words)}")
+        release = next(c.after for c in plan.changes if c.app == name)
+        given = {"HANDFUL_STACK": plan.stack, "HANDFUL_APP": name, "HANDFUL_RELEASE": release, "HANDFUL_WHAT": plan.what}
+        try:
+            run(words, cwd=project.folder, env={**project.environ, **given})
+        except CommandFailed as failed:
+            message = f"the hook {hook} of {name} failed: {failed.message}"
+            then = "Nothing was changed." if hook == "before_deploy" else "The deploy itself is done."
+            raise DeployFailed(message, detail=failed.detail, advice=then) from failed

@@ -1,0 +1,214 @@
+"""How is a plan carried out on many machines, and how did it end on each?"""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from handful.artifact.bundle import bundle
+from handful.artifact.script import observe, source, work_script
+from handful.errors import DeployFailed, HandfulError, Interrupted, ObserveFailed
+from handful.facts.parse import parse
+from handful.machine.diagnose import unreachable
+from handful.machine.local import last_lines
+from handful.machine.ssh import ask, relay, send_images, work
+from handful.run.events import Event, read_event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from handful.facts.model import Facts
+    from handful.machine.access import Access
+    from handful.plan.model import Plan, Work
+
+    OnEvent = Callable[[Event], None]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Who carries the plan out, as a lock's holder is named to others, and where events go."""
+
+    holder: str
+    on_event: OnEvent
+    started: float
+
+    def tell(self, kind: str, text: str, machine: str = "", **data: str) -> None:
+        """Pass on an event of the operator's own side."""
+        self.on_event(Event(kind, text, machine, time.monotonic() - self.started, data))
+
+
+def look(machines: Iterable[Access], stack: str) -> dict[str, Facts | HandfulError]:
+    """Observe machines side by side: one ssh session each. A machine that cannot be observed gives its error."""
+    machines = tuple(machines)
+    script = observe(stack)
+    found = _side_by_side([lambda access=access: _look(access, script) for access in machines])  # type: ignore[misc]
+    return {access.name: facts for access, facts in zip(machines, found, strict=True)}
+
+
+def send(plan: Plan, machines: Mapping[str, Access], operator: Operator) -> None:
+    """Bring each machine the images it lacks, all machines side by side. Raises the first machine's error."""
+    stop = threading.Event()
+    works = [work for wave in plan.waves for work in wave if work.images]
+    jobs = [lambda each=each: _send(each, machines[each.machine], operator, stop) for each in works]  # type: ignore[misc]
+    for error in _side_by_side(jobs, stop):
+        if error is not None:
+            raise error
+    if stop.is_set():
+        raise Interrupted("interrupted while images were sent", advice="Nothing was changed: the old release serves.")
+
+
+def carry_out(
+    plan: Plan, machines: Mapping[str, Access], uploads: Mapping[str, Mapping[str, bytes]], operator: Operator
+) -> None:
+    """Carry out a plan wave by wave; `uploads` maps a machine to the files of its bundle.
+
+    A wave begins when the one before has ended well. Raises DeployFailed or Interrupted, naming the machines
+    that took the plan, those that went back, and those that were not begun.
+    """
+    stop = threading.Event()
+    done: list[str] = []
+    for wave in plan.waves:
+        jobs = [
+            lambda each=each: _work(plan, each, machines[each.machine], uploads.get(each.machine, {}), operator, stop)  # type: ignore[misc]
+            for each in wave
+        ]
+        failures = {each.machine: error for each, error in zip(wave, _side_by_side(jobs, stop), strict=True) if error}
+        done += [each.machine for each in wave if each.machine not in failures]
+        if failures or (stop.is_set() and len(done) < sum(map(len, plan.waves))):
+            raise _stopped(plan, done, failures, interrupted=stop.is_set())
+
+
+def stream(machines: Iterable[Access], script: str, show: Callable[[str, str], None], *, merge: bool) -> None:
+    """Run a script on machines side by side and show each line with its machine: as it comes, or merged by its first word.
+
+    Raises the first machine's error, after the other machines' lines were shown.
+    """
+    machines = tuple(machines)
+    lines: list[tuple[str, str, str]] = []
+
+    def take(machine: str, line: str) -> None:
+        if merge:
+            stamp, _, _ = line.partition(" ")
+            lines.append((stamp, machine, line))
+        else:
+            show(machine, line)
+
+    jobs = [lambda access=access: _stream(access, script, take) for access in machines]  # type: ignore[misc]
+    errors = [error for error in _side_by_side(jobs) if error is not None]
+    # A stable sort: lines of one moment stay in the order in which they were written.
+    for _, machine, line in sorted(lines, key=lambda each: each[0]):
+        show(machine, line)
+    if errors:
+        raise errors[0]
+
+
+def _stream(access: Access, script: str, take: Callable[[str, str], None]) -> HandfulError | None:
+    ended = relay(access, script, lambda line: take(access.name, line))
+    if ended.cut:
+        return unreachable(access, ended.err)
+    return None if ended.status == 0 else ObserveFailed(f"{access.name}: the logs cannot be read", detail=last_lines(ended.err))
+
+
+def _side_by_side(jobs: list[Callable[[], T]], stop: threading.Event | None = None) -> list[T]:
+    """Run jobs in threads; the first Ctrl-C sets `stop` and waits for them to end in order, the second breaks off."""
+    if not jobs:
+        return []
+    with ThreadPoolExecutor(max_workers=len(jobs)) as pool:
+        futures = [pool.submit(job) for job in jobs]
+        try:
+            return [future.result() for future in futures]
+        except KeyboardInterrupt:
+            if stop is None:
+                raise
+            stop.set()
+            return [future.result() for future in futures]
+
+
+def _look(access: Access, script: str) -> Facts | HandfulError:
+    ended = ask(access, script)
+    if ended.cut:
+        return unreachable(access, ended.err)
+    if ended.status != 0:
+        return ObserveFailed(
+            f"{access.name} did not tell its facts (exit code {ended.status})", detail=last_lines(ended.err),
+            advice="handful works as root, or as a user with password-less sudo.",
+        )
+    try:
+        return parse(access.name, ended.out, now=time.time())
+    except HandfulError as wrong:
+        return wrong
+
+
+def _send(work_: Work, access: Access, operator: Operator, stop: threading.Event) -> HandfulError | None:
+    count = len(work_.images)
+    operator.tell("sending", f"{count} image{'s' if count > 1 else ''} go{'es' if count == 1 else ''} to {access.name}", access.name)
+    try:
+        ended = send_images(access, work_.images, stop.is_set)
+    except HandfulError as failed:
+        return failed
+    if ended.status == 0 or stop.is_set():
+        operator.tell("sent", f"{access.name} has its images", access.name)
+        return None
+    if ended.cut:
+        return unreachable(access, ended.err)
+    message = f"{access.name} could not load the images"
+    return DeployFailed(message, detail=last_lines(ended.err), advice="The old release still serves. Is there disk left? See: handful status")
+
+
+def _work(
+    plan: Plan, work_: Work, access: Access, files: Mapping[str, bytes], operator: Operator, stop: threading.Event
+) -> HandfulError | None:
+    """Run one machine's script; None when it ended well."""
+    failure: list[Event] = []
+    outcome: list[str] = []
+
+    def on_line(line: str) -> None:
+        event = read_event(line, access.name, time.monotonic() - operator.started)
+        if event.kind == "ended":
+            outcome.append(event.data.get("outcome", "failed"))
+        elif event.kind == "failed":
+            failure.append(event)
+        operator.on_event(event)
+
+    script = work_script(plan, work_, operator.holder)
+    tar = bundle({"session.bash": source("session").encode(), "work.bash": script.encode(), **files})
+    ended = work(access, tar, on_line, stop.is_set)
+    if outcome == ["done"]:
+        return None
+    return _failure(access, ended.cut, ended.err, failure, outcome)
+
+
+def _failure(access: Access, cut: bool, said: str, failure: list[Event], outcome: list[str]) -> HandfulError:  # noqa: FBT001  # private
+    if outcome == ["interrupted"]:
+        return Interrupted(f"{access.name} was interrupted and is back on the old release")
+    if failure:
+        event = failure[0]
+        return DeployFailed(f"{access.name}: {event.text}", detail=event.data.get("detail", ""), advice=event.data.get("advice", ""))
+    if cut and not outcome:
+        lost = unreachable(access, said)
+        return DeployFailed(
+            f"the connection to {access.name} was lost", detail=lost.detail or lost.message,
+            advice="The machine finishes what it has begun to switch, and takes back the rest. See: handful status",
+        )
+    return DeployFailed(f"{access.name}: the script ended without a word", detail=last_lines(said), advice="See: handful status")
+
+
+def _stopped(plan: Plan, done: list[str], failures: Mapping[str, HandfulError], *, interrupted: bool) -> HandfulError:
+    """Say which machines are new, which are old, and what to do."""
+    every = [work.machine for wave in plan.waves for work in wave]
+    old = [name for name in every if name not in done]
+    first = next(iter(failures.values()), None)
+    kind = Interrupted if interrupted else DeployFailed
+    message = first.message if first else f"interrupted between machines: {', '.join(old)} not begun"
+    advice = first.advice if first else ""
+    if done:
+        advice += (
+            f"\nunfinished: {', '.join(done)} took {plan.what} {plan.deploy}, {', '.join(old)} did not. "
+            "Finish it: handful deploy. Take it back: handful rollback."
+        )
+    return kind(message, detail=first.detail if first else "", advice=advice.strip())

@@ -1,0 +1,1 @@
+"""What runs on machines, as it runs: plain bash files and nothing else."""

@@ -1,0 +1,111 @@
+# Does an instance answer? One try per call; `saw` keeps what the last try saw.
+# shellcheck disable=SC2016  # the dollars are the inner shell's
+saw=
+
+# try_health NAME ADDRESS: 0 when healthy.
+try_health() {
+  case $health_kind in
+    path) try_path "$2" ;;
+    tcp) try_tcp "$2" ;;
+    command) try_command "$1" ;;
+    running) try_running "$1" ;;
+  esac
+}
+
+try_tcp() {
+  saw="nothing listens on port $port"
+  timeout 2 bash -c 'exec 5<>"/dev/tcp/$0/$1"' "$1" "$port" 2>/dev/null
+}
+
+# GET over bash's own sockets, so that a machine needs no curl.
+try_path() {
+  local answer status body head
+  try_tcp "$1" || return 1
+  saw="GET $health_path → no answer"
+  answer=$(timeout 5 bash -c '
+    exec 5<>"/dev/tcp/$0/$1"
+    shift
+    printf "%s\r\n" "$@" "" >&5
+    cat <&5 | tr -d "\000" | head -c 4096
+  ' "$1" "$port" "GET $health_path HTTP/1.1" "Host: $health_host" "Connection: close" "User-Agent: handful" \
+    "${health_headers[@]}" 2>/dev/null) || [[ -n ${answer:-} ]] || return 1
+  [[ $answer == HTTP/* ]] || { saw="GET $health_path → ${answer:0:200}"; return 1; }
+  status=${answer#* }
+  status=${status:0:3}
+  head=${answer%%$'\r\n\r\n'*}
+  body=${answer#*$'\r\n\r\n'}
+  [[ ${head,,} != *transfer-encoding:*chunked* ]] || body=${body#*$'\r\n'}
+  saw="GET $health_path → $status"$'\n'"${body:0:300}"
+  [[ $status == [23]?? ]]
+}
+
+try_command() {
+  local said status=0
+  said=$(timeout 10 docker exec "$1" "${health_command[@]}" 2>&1) || status=$?
+  saw="${health_command[*]} → exit code $status"$'\n'"${said: -300}"
+  ((status == 0))
+}
+
+# An app without a port and without a check is healthy when it has run for a second.
+try_running() {
+  saw="it has not run for 1 s yet"
+  (($(now) - started_at >= 100))
+}
+
+# What listens inside a container, read from its own /proc: "0.0.0.0:5000 127.0.0.1:8000".
+listens() {
+  local pid line address octets
+  pid=$(docker inspect --format '{{.State.Pid}}' "$1" 2>/dev/null) || return 0
+  [[ $pid != 0 ]] || return 0
+  while read -r _ address _ line _; do
+    [[ $line == 0A ]] || continue
+    if ((${#address} == 13)); then
+      octets=$((16#${address:6:2})).$((16#${address:4:2})).$((16#${address:2:2})).$((16#${address:0:2}))
+    elif [[ ${address%:*} =~ ^0+$ ]]; then octets='*'; else octets='[IPv6]'; fi
+    # Docker's own name server listens in every container.
+    [[ $octets == 127.0.0.11 ]] || printf '%s:%s ' "$octets" "$((16#${address##*:}))"
+  done < <(cat "/proc/$pid/net/tcp" "/proc/$pid/net/tcp6" 2>/dev/null)
+}
+
+# wait_healthy NAME ADDRESS DEADLINE: until healthy; fails at once when the container ends.
+wait_healthy() {
+  local name=$1 address=$2 deadline=$3 state short=${1#"$stack".} began next=0
+  began=$started_at
+  while :; do
+    state=$(docker inspect --format '{{.State.Running}} {{.State.ExitCode}} {{.State.OOMKilled}} {{.RestartCount}}' "$name")
+    [[ $state == "true "*" 0" ]] || died "$name" "$state"
+    if (($(now) >= next)); then
+      if try_health "$name" "$address"; then
+        event healthy "$short is healthy after $(seconds $(($(now) - began)))" instance "$short"
+        return 0
+      fi
+      next=$(($(now) + health_every_ms / 10))
+    fi
+    (($(now) < deadline)) || never_healthy "$name"
+    sleep 0.1
+  done
+}
+
+seconds() { printf '%d.%02d s' $(($1 / 100)) $(($1 % 100)); }
+
+last_words() { docker logs --tail 10 "$1" 2>&1 | tail -n 10; }
+
+died() {
+  local state code memory_killed why
+  read -r state code memory_killed _ <<<"$2"
+  why="${1#"$stack".} ended with exit code $code"
+  [[ $memory_killed != true ]] || why+=" (killed: out of memory)"
+  [[ $state != true ]] || why="${1#"$stack".} was restarted by Docker"
+  fail "$why" "$(last_words "$1")" "The old release still serves."
+}
+
+never_healthy() {
+  local found
+  if [[ $saw == "nothing listens"* ]]; then
+    found=$(listens "$1")
+    saw+=$'\n'"it listens on: ${found:-nothing at all}"
+    [[ " $found" != *" 127.0.0.1:$port "* ]] || saw+=$'\n'"127.0.0.1 is reached from inside the container only: listen on 0.0.0.0"
+  fi
+  fail "${1#"$stack".} did not become healthy in $(seconds $((health_within_ms / 10))) (${saw%%$'\n'*})" \
+    "$(printf '%s\n' "${saw#*$'\n'}" "--- last lines of ${1#"$stack".}:" "$(last_words "$1")")" "The old release still serves."
+}

@@ -1,0 +1,117 @@
+# The instances of one app: containers with the labels handful.stack and handful.app.
+# Needs the variables stack, app, release and those that lib `settings` of a release sets.
+
+# instances FORMAT [FILTER]...: one line per container of this app, running or not.
+instances() {
+  local format=$1
+  shift
+  docker ps --all --no-trunc --filter "label=handful.stack=$stack" --filter "label=handful.app=$app" \
+    --filter label=handful.instance "$@" --format "$format"
+}
+
+# Names of the instances that serve: those that Docker would start again after a reboot.
+# Names of those that must not come back (they drain, or they failed): `resting no`.
+by_restart() {
+  local names
+  mapfile -t names < <(instances '{{.Names}}')
+  ((${#names[@]})) || return 0
+  # A drain that ends just now may take one of them away: the others are told all the same.
+  { docker inspect --format '{{.HostConfig.RestartPolicy.Name}} {{.Name}}' "${names[@]}" 2>/dev/null || true; } |
+    while read -r policy name; do [[ $policy != "$1" ]] || printf '%s\n' "${name#/}"; done
+}
+serving() { by_restart unless-stopped; }
+resting() { by_restart no; }
+
+# The addresses that containers have or are promised in the stack's network, one to a line.
+addresses_of() {
+  (($#)) || return 0
+  docker inspect --format "{{with index .NetworkSettings.Networks \"handful-$stack\"}}{{.IPAddress}}
+{{with .IPAMConfig}}{{.IPv4Address}}{{end}}{{end}}" "$@" 2>/dev/null | sed '/^$/d' | sort -u || true
+}
+
+# The lowest names of this app that no container has: web-1, web-2 …
+free_names() {
+  local count=$1 number=0 taken
+  taken=" $(instances '{{.Names}}' | tr '\n' ' ')"
+  while ((count > 0)); do
+    number=$((number + 1))
+    [[ $taken != *" $stack.$app-$number "* ]] || continue
+    printf '%s\n' "$stack.$app-$number"
+    count=$((count - 1))
+  done
+}
+
+# Addresses outside Docker's automatic range, taken in turn; those of stopped containers are skipped,
+# because a stopped container does not keep its address. Call it under the machine's lock.
+free_addresses() {
+  local count=$1 subnet last tried=0 taken ids
+  subnet=$(docker network inspect --format '{{(index .IPAM.Config 0).Subnet}}' "handful-$stack") ||
+    fail "the network handful-$stack is not on this machine" "" "Run handful deploy, which makes it."
+  last=$(content "$root/stacks/$stack/last_address")
+  last=${last:-1}
+  mapfile -t ids < <(docker ps --all --quiet --filter "network=handful-$stack")
+  taken=" $(addresses_of "${ids[@]}" | tr '\n' ' ')"
+  while ((count > 0)); do
+    ((tried < 190)) || fail "all addresses of the network handful-$stack are in use" "" "See: docker network inspect handful-$stack"
+    tried=$((tried + 1))
+    last=$((last % 191 + 1))
+    ((last > 1)) || last=2
+    [[ $taken != *" ${subnet%.*}.$last "* ]] || continue
+    printf '%s\n' "${subnet%.*}.$last"
+    count=$((count - 1))
+  done
+  printf '%s\n' "$last" | put "$root/stacks/$stack/last_address"
+}
+
+# docker_run ARGS...: `docker run`, with the variables that an env file cannot hold in the environment of
+# this one call. Perl sets them: bash would change or refuse names like UID, PATH and a.b, and argv can be read by all.
+docker_run() {
+  local docker
+  docker=$(type -P docker)
+  [[ -s $folder/env.multiline ]] || { "$docker" run "$@"; return; }
+  perl -e '
+    my ($file, $docker, @words) = @ARGV;
+    open my $lines, "<", $file or die "$file: $!\n";
+    local $/ = "\0";
+    my @names;
+    while (<$lines>) { chomp; my ($name, $value) = split /=/, $_, 2; $ENV{$name} = $value; push @names, "--env", $name }
+    exec {$docker} $docker, "run", @names, @words or die "docker: $!\n";
+  ' "$folder/env.multiline" "$docker" "$@"
+}
+
+# What every container of a release gets, into the array `common`.
+common_options() {
+  local pair
+  common=(--label "handful.stack=$stack" --label "handful.app=$app" --label "handful.release=$release"
+    --env-file "$folder/env" --env "HANDFUL_RELEASE=$release" --log-opt max-size=20m --log-opt max-file=5)
+  if [[ $network == host ]]; then
+    common+=(--network host)
+  else
+    common+=(--network "handful-$stack" --dns 10.210.255.53 --dns-search "$stack.internal" --dns-option ndots:1)
+  fi
+  [[ -z $memory ]] || common+=(--memory "$memory")
+  [[ -z $cpus ]] || common+=(--cpus "$cpus")
+  for pair in "${volumes[@]}"; do common+=(--volume "$stack.$pair"); done
+  for pair in "${files[@]}"; do common+=(--volume "$folder/files/$pair:ro"); done
+  common+=("${options[@]}")
+}
+
+# start_instance NAME ADDRESS
+start_instance() {
+  local name=$1 address=$2 common place=() said
+  common_options
+  [[ -z $address ]] || place=(--ip "$address")
+  said=$(docker_run --detach --name "$name" --restart no --label "handful.instance=${name#"$stack".}" \
+    --env "HANDFUL_INSTANCE=${name#"$stack".}" --stop-timeout "$stop_timeout" "${place[@]}" "${common[@]}" \
+    "$image" "${command[@]}" 2>&1) || fail "$name could not be started" "$said" "The old release still serves."
+  event started "${name#"$stack".} started${address:+ at $address}" instance "${name#"$stack".}" address "$address"
+}
+
+# stop_instances NAME...: stops side by side and removes.
+stop_instances() {
+  (($#)) || return 0
+  local name
+  for name in "$@"; do docker stop -t "$stop_timeout" "$name" >/dev/null 2>&1 & done
+  wait
+  docker rm --force "$@" >/dev/null 2>&1 || true
+}

@@ -1,0 +1,206 @@
+# The proxy's side of one app: its fragment (on disk) and its slots (in the running proxy).
+# A fragment's servers are slots: in use (`server s1 10.211.0.5:8000`), leaving or arriving (`backup`), or free (`disabled`).
+
+# Where things of one app are; call it first, with stack and app set.
+app_paths() {
+  conf=$root/proxy/conf
+  routes=$conf/routes.map
+  fragment=$conf/50-$stack.$app.cfg
+  app_folder=$root/stacks/$stack/apps/$app
+}
+
+# proxy_say SOCKET COMMAND...: what the running proxy answers, over its unix socket.
+# shellcheck disable=SC2016  # the dollars are Perl's
+proxy_say() {
+  perl -MIO::Socket::UNIX -e '
+    my $socket = IO::Socket::UNIX->new(Peer => shift) or die "the proxy does not answer: $!\n";
+    print $socket join("; ", @ARGV), "\n";
+    print while <$socket>;
+  ' "$root/proxy/run/$1.sock" "${@:2}"
+}
+
+# Fills the arrays slot_address and slot_mode from the fragment.
+read_slots() {
+  local line
+  declare -gA slot_address=() slot_mode=()
+  [[ -e $fragment ]] || return 0
+  while read -r line; do
+    [[ $line =~ ^server\ (s[0-9]+)\ ([0-9.]+):[0-9]+(\ (backup|disabled))?$ ]] || continue
+    slot_address[${BASH_REMATCH[1]}]=${BASH_REMATCH[2]}
+    slot_mode[${BASH_REMATCH[1]}]=${BASH_REMATCH[4]:-active}
+  done <"$fragment"
+}
+
+# Puts addresses $2… into slots and gives these the mode $1; an address that has a slot keeps it.
+give_slots() {
+  local mode=$1 address slot number
+  shift
+  for address in "$@"; do
+    for slot in "${!slot_address[@]}"; do
+      [[ ${slot_address[$slot]} != "$address" || ${slot_mode[$slot]} == disabled ]] || { slot_mode[$slot]=$mode; continue 2; }
+    done
+    for ((number = 1; ; number++)); do
+      slot=s$number
+      [[ ${slot_mode[$slot]:-disabled} == disabled ]] || continue
+      slot_address[$slot]=$address slot_mode[$slot]=$mode
+      break
+    done
+  done
+}
+
+slot_of() {
+  local slot
+  for slot in "${!slot_address[@]}"; do
+    [[ ${slot_address[$slot]} != "$1" || ${slot_mode[$slot]} == disabled ]] || printf '%s' "$slot"
+  done
+}
+
+# The fragment without its servers: what cannot be changed without a reload.
+frame() {
+  local number subnet
+  number=$(content "$app_folder/number")
+  subnet=$(docker network inspect --format '{{(index .IPAM.Config 0).Subnet}}' "handful-$stack")
+  printf '%s\n' "# $app of $stack: its service address, and its instances on this machine." \
+    "frontend $stack.$app" "  bind 10.210.$((number / 256)).$((number % 256)):$port" \
+    "  # Only this stack's containers and the machine itself." \
+    "  tcp-request connection reject unless { src 127.0.0.0/8 10.210.0.0/16 $subnet }" \
+    "$(sed -n 's/^frontend /  /p' "$folder/proxy.cfg")" \
+    "  default_backend $stack.$app" "" "backend $stack.$app" "$(sed -n 's/^backend /  /p' "$folder/proxy.cfg")"
+}
+
+# slots COUNT: the servers' lines, COUNT of them at least.
+slots() {
+  local number slot mode
+  for ((number = 1; number <= $1 || number <= ${#slot_mode[@]}; number++)); do
+    slot=s$number
+    mode=${slot_mode[$slot]:-disabled}
+    case $mode in
+      active) printf '  server %s %s:%s\n' "$slot" "${slot_address[$slot]}" "$port" ;;
+      backup) printf '  server %s %s:%s backup\n' "$slot" "${slot_address[$slot]}" "$port" ;;
+      *) printf '  server %s 192.0.2.1:9 disabled\n' "$slot" ;;
+    esac
+  done
+}
+
+# The machine's lock must be held by whoever writes here.
+write_fragment() {
+  local text
+  text=$(frame && slots "$1")
+  printf '%s\n' "$text" | put "$fragment"
+}
+
+count_slots() { [[ ! -e $fragment ]] && printf 0 || grep -c '^  server ' "$fragment"; }
+
+# True when the running proxy cannot take the change at runtime.
+needs_reload() {
+  [[ -e $fragment ]] || return 0
+  (($(count_slots) >= $1)) || return 0
+  [[ $(grep -v '^  server ' "$fragment") != "$(frame)" ]]
+}
+
+# switch_slots "NEW…" "OLD…": the new take over from the old in one message to the proxy, which is then asked whether it did.
+switch_slots() {
+  local address slot commands=()
+  for address in $1; do
+    slot=$stack.$app/$(slot_of "$address")
+    commands+=("set server $slot addr $address port $port" "set server $slot state ready")
+  done
+  for address in $2; do
+    slot=$(slot_of "$address")
+    [[ -z $slot ]] || commands+=("set server $stack.$app/$slot state drain")
+  done
+  proxy_say admin "${commands[@]}" >/dev/null
+  for address in $1; do
+    slot_is_ready "$(slot_of "$address")" "$address" ||
+      fail "the proxy did not take $address for $app" "$(proxy_say admin "show servers state $stack.$app")" "The old release still serves."
+  done
+}
+
+# Columns of `show servers state`: be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state …
+slot_is_ready() {
+  proxy_say admin "show servers state $stack.$app" |
+    awk -v slot="$1" -v address="$2" '$4 == slot && $5 == address && $7 == 0 { found = 1 } END { exit !found }'
+}
+
+# Connections that slots $@ still carry, summed over all workers: after a reload the old one goes on serving.
+connections() {
+  local pid wanted=" $* "
+  for pid in $(workers); do
+    proxy_say master "@!$pid show stat" || true
+  done | awk -F, -v backend="$stack.$app" -v wanted="$wanted" \
+    '$1 == backend && index(wanted, " " $2 " ") { sum += $5 } END { print sum + 0 }'
+}
+
+# Process ids of the proxy's workers, old ones too.
+workers() { proxy_say master "show proc" | awk '$2 == "worker" { print $1 }'; }
+
+# The route of each domain: HOST/PATH/ → stack.app. `map_beg` takes the longest that fits.
+wanted_routes() {
+  local domain
+  for domain in "${domains[@]}"; do printf '%s%s\n' "$domain" "${path%/}/"; done
+}
+
+# set_routes HOW KEY...: this app's routes become exactly these, on disk and, when HOW is `runtime`, in the running proxy.
+set_routes() {
+  local how=$1 key owner kept commands=() file=/etc/haproxy/conf/routes.map
+  shift
+  [[ -e $routes ]] || : | put "$routes"
+  kept=$(awk -v me="$stack.$app" '$2 != me' "$routes")
+  while read -r key owner; do
+    [[ $owner != "$stack.$app" || " $* " == *" $key "* ]] || commands+=("del map $file $key")
+  done <"$routes"
+  for key in "$@"; do
+    owner=$(awk -v key="$key" '$1 == key { print $2 }' "$routes")
+    [[ -z $owner || $owner == "$stack.$app" ]] ||
+      fail "$key already leads to $owner on this machine" "" "Take the domain from one of the two."
+    [[ -n $owner ]] || commands+=("add map $file $key $stack.$app")
+  done
+  { [[ -z $kept ]] || printf '%s\n' "$kept"; for key in "$@"; do printf '%s %s\n' "$key" "$stack.$app"; done; } | put "$routes"
+  [[ $how != runtime || ${#commands[@]} == 0 ]] || proxy_say admin "${commands[@]}" >/dev/null
+}
+present_routes() { [[ ! -e $routes ]] || awk -v me="$stack.$app" '$2 == me { print $1 }' "$routes"; }
+
+# The edge listens only while there is a route.
+edge_is_right() { [[ -s $routes && -e $conf/10-edge.cfg ]] || [[ ! -s $routes && ! -e $conf/10-edge.cfg ]]; }
+write_edge() {
+  if [[ -s $routes ]]; then put "$conf/10-edge.cfg" <"$root/proxy/edge.cfg"; else rm -f "$conf/10-edge.cfg"; fi
+}
+
+# free_on_disk ADDRESS...: their slots are free from now on; the rest of the fragment stays, whichever release wrote it.
+free_on_disk() {
+  [[ -e $fragment ]] || return 0
+  awk -v gone=" $* " '{ split($3, at, ":")
+    if ($1 == "server" && index(gone, " " at[1] " ")) print "  server " $2 " 192.0.2.1:9 disabled"; else print }' "$fragment" | put "$fragment"
+}
+
+# Takes the app's fragment and routes away.
+drop_traffic() {
+  [[ -e $fragment || -n $(present_routes) ]] || return 0
+  rm -f "$fragment"
+  set_routes disk
+  write_edge
+  reload_proxy
+}
+
+# reload_proxy: checks the files first, then waits until a new worker has taken over.
+reload_proxy() {
+  local said before deadline
+  said=$(docker exec handful-proxy haproxy -c -q -f /etc/haproxy/conf 2>&1) ||
+    fail "the proxy refuses its new configuration" "$said" "The old one still serves."
+  before=$(newest_worker)
+  docker kill --signal USR2 handful-proxy >/dev/null
+  deadline=$(($(now) + 1000))
+  until [[ $(newest_worker) != "$before" ]] && listening; do
+    (($(now) < deadline)) || fail "the proxy did not reload in 10 s" "$(docker logs --tail 10 handful-proxy 2>&1)" "The old one still serves."
+    sleep 0.05
+  done
+}
+
+newest_worker() { proxy_say master "show proc" 2>/dev/null | awk '$2 == "worker" { print $1; exit }' || true; }
+
+# True when the running proxy knows this app, or there is nothing to know.
+listening() {
+  [[ ! -e $fragment ]] || proxy_say admin "show servers state $stack.$app" 2>/dev/null | grep -q "^[0-9]* $stack\\.$app "
+}
+
+proxy_up() { proxy_say admin "show info" >/dev/null 2>&1 && [[ -n $(newest_worker) ]]; }

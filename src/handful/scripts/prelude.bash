@@ -1,0 +1,87 @@
+# Every script starts with this: strict mode, how to speak, how to fail, how to lock.
+set -Eeuo pipefail
+shopt -s inherit_errexit
+umask 077
+# Descriptor 3 is for events, so that `$( )` cannot swallow them.
+exec 3>&1
+export LC_ALL=C.UTF-8
+root=${HANDFUL_ROOT:-/var/lib/handful}
+
+# Quotes $1 as a JSON string.
+json_string() {
+  local text=$1
+  text=${text//\\/\\\\}
+  text=${text//\"/\\\"}
+  text=${text//$'\n'/\\n}
+  text=${text//$'\r'/\\r}
+  text=${text//$'\t'/\\t}
+  printf '"%s"' "${text//[$'\x01'-$'\x1f\x7f']/ }"
+}
+
+# event KIND TEXT [KEY VALUE]...: one JSON line for handful, or the text alone for a person.
+event() {
+  local kind=$1 text=$2 line
+  shift 2
+  if [[ -z ${HANDFUL_JSON:-} ]]; then
+    [[ -z $text ]] || printf '%s\n' "$text" >&2
+    return 0
+  fi
+  line="{\"event\":$(json_string "$kind"),\"text\":$(json_string "$text")"
+  while (($# > 1)); do
+    line+=",$(json_string "$1"):$(json_string "$2")"
+    shift 2
+  done
+  printf '%s}\n' "$line" >&3
+}
+
+# fail MESSAGE [DETAIL] [ADVICE]: says why, and ends the script.
+fail() {
+  trap - ERR
+  event failed "$1" detail "${2:-}" advice "${3:-}" app "${app:-}"
+  [[ -n ${HANDFUL_JSON:-} ]] || printf '%s' "${2:+$2$'\n'}${3:+$3$'\n'}" >&2
+  exit "$said_why"
+}
+said_why=77
+
+# What nobody foresaw still says where it happened; what a subshell has said already is not said twice.
+unexpected() {
+  local status=$?
+  trap - ERR
+  ((status != said_why)) || exit "$said_why"
+  event failed "the script stopped unexpectedly at line $1: $2" app "${app:-}"
+  exit 1
+}
+trap 'unexpected "$LINENO" "$BASH_COMMAND"' ERR
+
+# Centiseconds on a clock that nobody sets.
+now() {
+  local up
+  read -r up _ </proc/uptime
+  printf '%s' "${up/./}"
+}
+
+# The content of a file without its last newline, or nothing.
+content() { [[ ! -e $1 ]] || printf '%s' "$(<"$1")"; }
+
+# put FILE: writes stdin to FILE, whole or not at all.
+put() {
+  cat >"$1.new"
+  mv -T -- "$1.new" "$1"
+}
+
+# One deploy of a stack at a time; the file tells who holds the lock. Descriptor 9 holds it until the script ends.
+lock_stack() {
+  mkdir -p "$root/stacks/$stack"
+  exec 9<>"$root/stacks/$stack/lock"
+  flock -n 9 || fail "another deploy is at work on $stack" "$(content "$root/stacks/$stack/lock")" \
+    "Wait until it has ended, then try again."
+  printf '%s\n' "${holder:-bash, by hand, since $(date -u +%FT%TZ)}" >"$root/stacks/$stack/lock"
+}
+
+# The machine's lock, for the seconds around addresses and the proxy. Descriptor 8 holds it.
+lock_machine() {
+  mkdir -p "$root"
+  exec 8<>"$root/lock"
+  flock -w 60 8 || fail "the lock of this machine ($root/lock) was not free for 60 s" "" "See who holds it: fuser -v $root/lock"
+}
+unlock_machine() { exec 8>&-; }

@@ -1,0 +1,17 @@
+# Takes an app from this machine: containers, releases, traffic, names. Volumes are kept.
+: "${stack:?}" "${app:?}" "${stop_timeout:?}"
+# uses: prelude lib_instances lib_proxy lib_work
+app_paths
+mapfile -t names < <(docker ps --all --filter "label=handful.stack=$stack" --filter "label=handful.app=$app" --format '{{.Names}}')
+lock_machine
+[[ ! -d $conf ]] || drop_traffic
+unlock_machine
+stop_instances "${names[@]}"
+mapfile -t images < <(sed -n 's/^image=//p' "$app_folder"/releases/*/run_app.bash 2>/dev/null | sort -u)
+rm -rf -- "$app_folder"
+for image in "${images[@]}"; do
+  grep -qsxF -- "image=$image" "$root"/stacks/*/apps/*/releases/*/run_app.bash || docker image rm "$image" >/dev/null 2>&1 || true
+done
+sync_names
+[[ -n $(ls -A "$root/stacks/$stack/apps" 2>/dev/null) ]] || docker network rm "handful-$stack" >/dev/null 2>&1 || true
+event removed "$app is removed; its volumes are kept" app "$app"

@@ -1,0 +1,318 @@
+# Runs one release on this machine: new instances start, prove their health, take over, and the old ones drain.
+: "${stack:?}" "${app:?}" "${release:?}" "${image:?}" "${port?}" "${network:?}" "${strategy:?}" "${memory?}" "${cpus?}" "${health_kind:?}" "${health_path?}" "${health_host?}" "${health_every_ms:?}" "${health_within_ms:?}" "${stop_timeout:?}" "${drain_timeout:?}" "${path:?}"
+# uses: prelude lib_instances lib_health lib_proxy
+
+folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+app_paths
+# The journal of a switch that is under way; who finds one finishes it or takes it back.
+journal=$app_folder/deploying
+
+# By hand: everything, and back to the old release when something fails.
+phase_all() {
+  lock_stack
+  outcome=failed
+  trap end_by_hand EXIT
+  trap 'outcome=interrupted; exit 130' TERM INT
+  history_begin
+  phase_start
+  phase_wait
+  phase_switch
+  phase_finish
+  outcome='done'
+}
+
+end_by_hand() {
+  trap - ERR TERM INT
+  [[ $outcome == 'done' ]] || phase_revert
+  history_end "$outcome"
+}
+
+phase_start() {
+  local names addresses=() index found instances
+  docker image inspect "$image" >/dev/null 2>&1 ||
+    fail "the image $image of $app is not on this machine" "" "Run handful deploy $app: it brings the image back."
+  recover
+  begin_journal
+  instances=$(content "$app_folder/instances")
+  instances=${instances:-1}
+  [[ $strategy != recreate ]] || stop_old
+  side_script before_start
+  lock_machine
+  found=$(free_names "$instances")
+  mapfile -t names <<<"$found"
+  if [[ $network != host ]]; then
+    found=$(free_addresses "$instances")
+    mapfile -t addresses <<<"$found"
+  fi
+  for index in "${!names[@]}"; do
+    printf '%s %s\n' "${names[$index]}" "${addresses[$index]:-127.0.0.1}" >>"$journal/new"
+    start_instance "${names[$index]}" "${addresses[$index]:-}"
+  done
+  unlock_machine
+}
+
+begin_journal() {
+  mkdir -p "$journal"
+  readlink "$app_folder/current" >"$journal/before" || true
+  serving >"$journal/old"
+  : >"$journal/new"
+  present_routes >"$journal/routes"
+  [[ ! -e $fragment ]] || cp "$fragment" "$journal/fragment"
+  now >"$journal/started_at"
+  printf '%s\n' "releases/$release" >"$journal/release"
+}
+
+# An interrupted run is finished when it had switched, else taken back.
+recover() {
+  [[ -d $journal ]] || return 0
+  if [[ -e $journal/switched && $(readlink "$app_folder/current") == "$(content "$journal/release")" ]]; then
+    event recovered "the interrupted switch of $app to $(basename "$(content "$journal/release")") is finished first"
+    phase_finish
+  else
+    event recovered "an interrupted start of $app is cleared away first"
+    phase_revert "$release"
+  fi
+}
+
+stop_old() {
+  local old
+  mapfile -t old <"$journal/old"
+  ((${#old[@]})) || return 0
+  event stopping "$app stops: its strategy is recreate"
+  docker stop -t "$stop_timeout" "${old[@]}" >/dev/null
+  now >"$journal/started_at"
+}
+
+# A script of the user's that belongs to the release.
+side_script() {
+  local said
+  [[ -e $folder/$1.bash ]] || return 0
+  said=$(HANDFUL_STACK=$stack HANDFUL_APP=$app HANDFUL_RELEASE=$release bash "$folder/$1.bash" 2>&1 9>&-) ||
+    fail "$1 of $app failed" "$(tail -n 10 <<<"$said")" "The old release still serves."
+}
+
+phase_wait() {
+  local name address started_at deadline
+  started_at=$(content "$journal/started_at")
+  deadline=$((started_at + health_within_ms / 10))
+  while read -r name address; do wait_healthy "$name" "$address" "$deadline"; done <"$journal/new"
+  side_script after_start
+}
+
+# The commit point is the rename of `current`; what the proxy has on disk is right at every moment.
+phase_switch() {
+  [[ -z ${HANDFUL_SESSION:-} ]] || : >"$HANDFUL_SESSION/switching"
+  lock_machine
+  : >"$journal/switched"
+  if [[ -n $port && $network != host ]]; then
+    switch_traffic
+  else
+    point_current "releases/$release"
+    drop_traffic
+  fi
+  unlock_machine
+  event switched "$app runs $release" release "$release"
+}
+
+switch_traffic() {
+  local slot new old=() count keys instances
+  instances=$(wc -l <"$journal/new")
+  count=$((instances * 4 > 8 ? instances * 4 : 8))
+  new=$(awk '{ print $2 }' "$journal/new")
+  mapfile -t keys < <(wanted_routes)
+  read_slots
+  for slot in "${!slot_mode[@]}"; do [[ ${slot_mode[$slot]} != active ]] || old+=("${slot_address[$slot]}"); done
+  # shellcheck disable=SC2086  # one word per address
+  give_slots backup $new
+  if ((${#slot_mode[@]} > count)); then count=${#slot_mode[@]}; fi
+  if needs_reload "$count" || { ((${#domains[@]})) && [[ ! -e $conf/10-edge.cfg ]]; }; then
+    by_reload "$count"
+  else
+    by_runtime "$(count_slots)"
+  fi
+}
+
+by_runtime() {
+  write_fragment "$1"
+  switch_slots "$new" "${old[*]}"
+  point_current "releases/$release"
+  turn_slots
+  write_fragment "$1"
+  set_routes runtime "${keys[@]}"
+  edge_is_right || { write_edge && reload_proxy; }
+}
+
+by_reload() {
+  point_current "releases/$release"
+  turn_slots
+  write_fragment "$1"
+  set_routes disk "${keys[@]}"
+  write_edge
+  reload_proxy
+}
+
+turn_slots() {
+  # shellcheck disable=SC2086  # one word per address
+  give_slots active $new
+  give_slots backup "${old[@]}"
+}
+
+point_current() {
+  ln -sfn "$1" "$app_folder/current.new"
+  mv -T "$app_folder/current.new" "$app_folder/current"
+}
+
+phase_finish() {
+  local new old
+  mapfile -t new < <(awk '{ print $1 }' "$journal/new")
+  mapfile -t old <"$journal/old"
+  docker update --restart unless-stopped "${new[@]}" >/dev/null
+  ((${#old[@]} == 0)) || docker update --restart no "${old[@]}" >/dev/null 2>&1 || true
+  remember "$(basename "$(content "$journal/release")")"
+  rm -rf "$journal" "$app_folder/stopped"
+  drain_apart
+  prune
+}
+
+# Old instances drain by themselves, whatever becomes of this script and of ssh.
+drain_apart() {
+  local leaving
+  mapfile -t leaving < <(resting)
+  ((${#leaving[@]})) || return 0
+  setsid bash "$folder/run_app.bash" drain "${leaving[@]}" </dev/null >/dev/null 2>&1 3>&- 8>&- 9>&- &
+}
+
+phase_drain() {
+  local deadline addresses slots=() slot address
+  deadline=$(($(now) + drain_timeout * 100))
+  mapfile -t addresses < <(addresses_of "$@")
+  if [[ -n $port && $network != host ]]; then
+    read_slots
+    for address in "${addresses[@]}"; do slots+=("$(slot_of "$address")"); done
+    while (($(connections "${slots[@]}") > 0 && $(now) < deadline)); do sleep 0.2; done
+  fi
+  stop_instances "$@"
+  lock_machine
+  free_on_disk "${addresses[@]}"
+  for slot in "${slots[@]}"; do
+    [[ -z $slot ]] || proxy_say admin "set server $stack.$app/$slot state maint" >/dev/null
+  done
+  unlock_machine
+}
+
+# `released` lists this app's releases in the order in which they came into use, the present one last.
+remember() {
+  { grep -vxF -- "$1" "$app_folder/released" 2>/dev/null || true; printf '%s\n' "$1"; } | put "$app_folder/released"
+}
+
+# Releases beyond `keep` go, and what never came into use.
+prune() {
+  local found kept keep
+  keep=$(content "$app_folder/keep")
+  kept=$(tail -n "${keep:-5}" "$app_folder/released")
+  for found in "$app_folder"/releases/*/; do
+    found=$(basename "$found")
+    grep -qxF -- "$found" <<<"$kept" || discard "$found"
+  done
+  printf '%s\n' "$kept" | put "$app_folder/released"
+}
+
+# discard RELEASE: its folder, and its image when no other release on this machine names it.
+discard() {
+  local old_image
+  old_image=$(grep -m 1 '^image=' "$app_folder/releases/$1/run_app.bash" || true)
+  rm -rf "${app_folder:?}/releases/$1"
+  [[ -z $old_image ]] || grep -qsxF -- "$old_image" "$root"/stacks/*/apps/*/releases/*/run_app.bash ||
+    docker image rm "${old_image#image=}" >/dev/null 2>&1 || true
+}
+
+# phase_revert [RELEASE]: that one's folder is kept although it failed, because it is about to be tried again.
+phase_revert() {
+  local new failed
+  [[ -d $journal ]] || return 0
+  docker rm --force "$stack.$app.release-command" >/dev/null 2>&1 || true
+  mapfile -t new < <(awk '{ print $1 }' "$journal/new")
+  [[ ! -e $journal/switched ]] || take_back
+  start_old
+  if [[ -e $journal/switched ]]; then drain_apart; elif ((${#new[@]})); then docker rm --force "${new[@]}" >/dev/null 2>&1 || true; fi
+  failed=$(basename "$(content "$journal/release")")
+  rm -rf "$journal"
+  [[ $failed == "${1:-}" ]] || grep -qsxF -- "$failed" "$app_folder/released" || discard "$failed"
+  event reverted "$app is back on $(basename "$(readlink "$app_folder/current" || echo nothing)")"
+}
+
+# Traffic and `current` go back to where they were before the switch.
+take_back() {
+  local before keys old new
+  lock_machine
+  before=$(content "$journal/before")
+  if [[ -n $before ]]; then point_current "$before"; else rm -f "$app_folder/current"; fi
+  mapfile -t keys <"$journal/routes"
+  if [[ -e $journal/fragment ]]; then
+    new=$(awk '{ print $2 }' "$journal/new")
+    if [[ $(unserved "$fragment") == "$(unserved "$journal/fragment")" ]]; then
+      read_slots
+      old=$(awk '$1 == "server" && NF == 3 { split($3, at, ":"); print at[1] }' "$journal/fragment")
+      ((${#old} == 0)) || switch_slots "$old" "$new"
+      put "$fragment" <"$journal/fragment"
+      set_routes runtime "${keys[@]}"
+      unlock_machine
+      return 0
+    fi
+    put "$fragment" <"$journal/fragment"
+  else
+    rm -f "$fragment"
+  fi
+  set_routes disk "${keys[@]}"
+  write_edge
+  [[ ! -d $conf ]] || reload_proxy
+  unlock_machine
+}
+
+unserved() { grep -sv '^  server ' "$1" || true; }
+
+# Only `recreate` has stopped them.
+start_old() {
+  local old
+  mapfile -t old <"$journal/old"
+  ((${#old[@]} == 0)) || docker start "${old[@]}" >/dev/null 2>&1 || true
+}
+
+# Once per deploy, in the new image, before any traffic moves.
+phase_release_command() {
+  local said common
+  ((${#release_command[@]})) || return 0
+  common_options
+  event release_command "$app runs its release command: ${release_command[*]}"
+  said=$(docker_run --rm --name "$stack.$app.release-command" "${common[@]}" "$image" "${release_command[@]}" 2>&1) ||
+    fail "the release command of $app failed" "$(tail -n 10 <<<"$said")" "Nothing has changed: the old release still serves."
+}
+
+# A container beside the instances, for one command.
+phase_one_off() {
+  local common terminal=(--interactive)
+  [[ -z ${HANDFUL_TERMINAL:-} ]] || terminal+=(--tty)
+  common_options
+  docker_run --rm "${terminal[@]}" --name "$stack.$app.run-$$" "${common[@]}" "$image" "$@"
+}
+
+# By hand there is no operator: history names the machine's own user.
+history_begin() {
+  local file=$root/stacks/$stack/history.jsonl last
+  last=$(grep -o '^{"deploy":[0-9]*' "$file" 2>/dev/null | tail -n 1 || true)
+  deploy=$((${last#*:} + 1))
+  event begun "deploy $deploy of $stack, by hand: $app $release"
+  printf '{"deploy":%d,"event":"begun","what":"by hand","when":%s,"who":%s,"from":%s,"apps":{%s:{"from":%s,"to":%s}}}\n' \
+    "$deploy" "$(json_string "$(date -u +%FT%TZ)")" "$(json_string "$(id -un)")" "$(json_string "$(hostname)")" "$(json_string "$app")" \
+    "$(json_string "$(basename "$(readlink "$app_folder/current" || true)")")" "$(json_string "$release")" >>"$file"
+}
+history_end() {
+  printf '{"deploy":%d,"event":"ended","outcome":"%s","when":"%s"}\n' "$deploy" "$1" "$(date -u +%FT%TZ)" \
+    >>"$root/stacks/$stack/history.jsonl"
+}
+
+case ${1:-all} in
+  all | start | wait | switch | finish | revert | release_command) "phase_${1:-all}" ;;
+  drain | one_off) "phase_$1" "${@:2}" ;;
+  *) fail "usage: bash run_app.bash   (starts this release without downtime)" ;;
+esac

@@ -1,0 +1,20 @@
+# Runs work.bash apart from the ssh connection, relays what it says, and ends it when the operator goes silent.
+# Called as: session.bash FOLDER; the operator's heartbeat, a line every few seconds, comes on stdin.
+set -uo pipefail
+cd "$1" || exit 1
+: >progress
+HANDFUL_JSON=1 HANDFUL_SESSION=$PWD setsid bash ./work.bash >progress 2>errors </dev/null &
+work=$!
+tail -s 0.05 -n +1 --pid="$work" -f progress &
+relay=$!
+{
+  while read -r -t "${HANDFUL_SILENCE:-30}" _; do :; done
+  # Once it has begun to switch, it finishes by itself, whatever becomes of the connection.
+  [[ -e switching ]] || kill -TERM -- "-$work"
+} <&0 2>/dev/null &
+reader=$!
+wait "$work"
+wait "$relay"
+kill "$reader" 2>/dev/null
+tail -n 20 errors >&2
+cd / && rm -rf -- "$1"

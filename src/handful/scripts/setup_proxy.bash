@@ -1,0 +1,71 @@
+# Runs the proxy; a new image takes over beside the old one, so that no request is lost.
+: "${image:?}"
+# uses: prelude lib_proxy
+conf=$root/proxy/conf
+mkdir -p "$conf" "$root/proxy/run"
+put "$conf/00-global.cfg" <<'CFG'
+# handful's proxy: what holds for every app. Each app has a file of its own beside this one.
+global
+  stats socket /run/handful/admin.sock mode 600 level admin expose-fd listeners
+  stats timeout 10s
+  hard-stop-after 30m
+  fd-hard-limit 65536
+  log stdout format raw local0 notice
+  user haproxy
+  group haproxy
+
+defaults
+  log global
+  option dontlognull
+  # A reload closes an idle connection only after one more answer on it.
+  option idle-close-on-response
+  retries 3
+  option redispatch 1
+  retry-on conn-failure empty-response
+  timeout connect 2s
+  timeout queue 10s
+  timeout http-request 30s
+  timeout http-keep-alive 75s
+  timeout client 60s
+  timeout server 60s
+  timeout check 5s
+CFG
+put "$root/proxy/edge.cfg" <<'CFG'
+# Public traffic: the host name and path of a request name the app, by the longest route that fits.
+frontend handful.edge
+  bind :80
+  mode http
+  http-request del-header X-Forwarded-For
+  option forwardfor
+  http-request set-header X-Forwarded-Proto http unless { req.hdr(X-Forwarded-Proto) -m found }
+  http-request set-var(txn.path) path
+  http-request set-var(txn.route) hdr(host),host_only,lower,concat(,txn.path,/)
+  use_backend %[var(txn.route),map_beg(/etc/haproxy/conf/routes.map,handful.none)]
+
+backend handful.none
+  mode http
+  http-request return status 404 content-type text/plain string "No app has this host name and path.\n"
+CFG
+[[ -e $conf/routes.map ]] || : >"$conf/routes.map"
+case $(docker inspect --format '{{.Config.Image}} {{.State.Running}}' handful-proxy 2>/dev/null || true) in
+  "$image true") exit 0 ;;
+  *" true") name=handful-proxy-next ;;
+  *) name=handful-proxy && docker rm --force handful-proxy >/dev/null 2>&1 || true ;;
+esac
+docker rm --force handful-proxy-next >/dev/null 2>&1 || true
+docker run --detach --name "$name" --restart always --network host --user root --label handful.part=proxy \
+  --log-opt max-size=20m --log-opt max-file=5 --volume "$conf:/etc/haproxy/conf:ro" --volume "$root/proxy/run:/run/handful" \
+  --entrypoint haproxy "$image" -W -db -S /run/handful/master.sock,mode,600 -f /etc/haproxy/conf >/dev/null
+deadline=$(($(now) + 1000))
+until [[ $(docker inspect --format '{{.State.Running}}' "$name") == true && -S $root/proxy/run/admin.sock ]] && proxy_up; do
+  (($(now) < deadline)) || fail "the proxy did not start in 10 s" "$(docker logs --tail 10 "$name" 2>&1)" \
+    "See: docker logs $name"
+  sleep 0.05
+done
+if [[ $name == handful-proxy-next ]]; then
+  docker kill --signal USR1 handful-proxy >/dev/null
+  docker rename handful-proxy "handful-proxy-old-$$"
+  docker rename handful-proxy-next handful-proxy
+  docker update --restart no "handful-proxy-old-$$" >/dev/null
+fi
+event setup "the proxy runs"

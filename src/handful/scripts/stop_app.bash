@@ -1,0 +1,18 @@
+# Stops an app's instances and takes its traffic away; its release, volumes and history stay.
+: "${stack:?}" "${app:?}" "${stop_timeout:?}"
+# uses: prelude lib_instances lib_proxy
+app_paths
+mapfile -t names < <(instances '{{.Names}}')
+lock_machine
+: >"$app_folder/stopped"
+if [[ -e $fragment ]]; then
+  mapfile -t addresses < <(awk '$1 == "server" && $4 != "disabled" { split($3, at, ":"); print at[1] }' "$fragment")
+  mapfile -t slots < <(awk '$1 == "server" && $4 != "disabled" { print $2 }' "$fragment")
+  free_on_disk "${addresses[@]}"
+  for slot in "${slots[@]}"; do proxy_say admin "set server $stack.$app/$slot state maint" >/dev/null; done
+fi
+unlock_machine
+((${#names[@]} == 0)) || docker update --restart no "${names[@]}" >/dev/null
+for name in "${names[@]}"; do docker stop -t "$stop_timeout" "$name" >/dev/null 2>&1 & done
+wait
+event stopped "$app is stopped" app "$app"
