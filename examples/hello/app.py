@@ -75,7 +75,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
                 await echo_websocket(request.headers.get("sec-websocket-key", ""), reader, writer)
                 break
             await send(writer, request.method, await answer(request))
-            if request.headers.get("connection", "").lower() == "close":
+            if request.headers.get("connection", "").lower() == "close" or b" HTTP/1.0\r\n" in head:
                 break
     writer.close()
 

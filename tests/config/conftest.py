@@ -26,15 +26,24 @@ def shop(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def problems(tmp_path: Path) -> Problems:
-    """Return a function that writes handful.yml, and overlays by name, and gives back the problems of loading it."""
+    """Return a function that writes handful.yml, and overlays by name, and gives back the problems of loading it.
+
+    Beside it are a Dockerfile, there.txt, folder/inner.txt, and links out of the project and to themselves.
+    """
+    project = tmp_path / "project"
+    (project / "folder").mkdir(parents=True)
+    for name in ("Dockerfile", "there.txt", "folder/inner.txt", "../outside.txt"):
+        (project / name).touch()
+    (project / "link.txt").symlink_to(tmp_path / "outside.txt")
+    (project / "loop").symlink_to(project / "loop")
 
     def told(text: str | bytes, environment: str | None = None, **overlays: str) -> tuple[str, ...]:
-        (tmp_path / "handful.yml").write_bytes(text if isinstance(text, bytes) else text.encode())
+        (project / "handful.yml").write_bytes(text if isinstance(text, bytes) else text.encode())
         for name, overlay in overlays.items():
-            (tmp_path / "environments").mkdir(exist_ok=True)
-            (tmp_path / "environments" / f"{name}.yml").write_text(overlay)
+            (project / "environments").mkdir(exist_ok=True)
+            (project / "environments" / f"{name}.yml").write_text(overlay)
         try:
-            load(tmp_path, environment)
+            load(project, environment)
         except ConfigError as wrong:
             return wrong.problems
         return ()

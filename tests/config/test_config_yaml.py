@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml as pyyaml
 
-from handful.config.tree import Place, place
+from handful.config.tree import KEY, Place, place
 from handful.config.yaml import DEEPEST, read, scalar
 
 if TYPE_CHECKING:
@@ -96,9 +96,9 @@ def test_every_value_and_key_has_its_place() -> None:
     node, _ = read("a: 1\nü:\n  - x\n  - {é: 2, c: 3}\n".encode(), "f.yml")
     assert node is not None
     assert place(node, ("a",)) == Place("f.yml", 1, 4)
-    assert place(node, ("ü", "[key]")) == Place("f.yml", 2, 1)
+    assert place(node, ("ü", KEY)) == Place("f.yml", 2, 1)
     assert place(node, ("ü", 1, "c")) == Place("f.yml", 4, 15)
-    assert place(node, ("ü", 1, "c", "[key]")) == Place("f.yml", 4, 12)
+    assert place(node, ("ü", 1, "c", KEY)) == Place("f.yml", 4, 12)
     assert place(node, ("ü", 1, "missing", "below")) == Place("f.yml", 4, 5)
     assert place(node, ("missing",)) == Place("f.yml", 1, 1)
 
@@ -144,7 +144,7 @@ WRONG = [
         [
             "f.yml:1:1: `~` is no key: put it in quotes",
             "f.yml:2:1: `null` is no key: put it in quotes",
-            "f.yml:3:3: a key is missing before `:`",
+            "f.yml:3:2: a key is missing before `:`",
         ],
     ),
     (

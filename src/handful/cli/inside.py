@@ -10,8 +10,6 @@ import click
 
 from handful.cli.common import open_project
 from handful.errors import MachineError, UsageError
-from handful.machine.diagnose import unreachable
-from handful.machine.session import SSH_FAILED
 from handful.machine.ssh import command
 from handful.plan.order import machines_of
 from handful.run.deploy import facts_of
@@ -30,8 +28,8 @@ machine_option = click.option("--machine", metavar="MACHINE", help="On this mach
 @click.argument("machine")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def ssh_command(machine: str, words: tuple[str, ...]) -> None:
-    """Log in to a machine, or run a command there (as root)."""
-    go_inside(open_project().machines, machine, words)
+    """Log in to a machine, or run a command there (as root, read by its shell, as with ssh itself)."""
+    go_inside(open_project().machines, machine, shell(words))
 
 
 @click.command("exec", context_settings=UNPROCESSED)
@@ -70,15 +68,18 @@ def run_command(app: str, words: tuple[str, ...], *, machine: str | None) -> Non
 
 
 def go_inside(machines: Mapping[str, Access], machine: str, words: Sequence[str]) -> None:
-    """Hand the terminal to ssh; end with the exit code of what ran there. Raises UsageError, Unreachable."""
+    """Hand the terminal to ssh; end with the exit code of what ran there. Raises UsageError."""
     if machine not in machines:
         raise UsageError(f"there is no machine {machine}", advice=f"There are: {', '.join(machines)}.")
     access = machines[machine]
     line = command(access, words, terminal=_terminal(), batch=False)
-    status = subprocess.run(line, check=False).returncode
-    if status == SSH_FAILED:
-        raise unreachable(access, "")
-    raise click.exceptions.Exit(status)
+    # 255 is ssh's own, which has told the user why on this terminal; or that of what ran there.
+    raise click.exceptions.Exit(subprocess.run(line, check=False).returncode)
+
+
+def shell(words: Sequence[str]) -> list[str]:
+    """Return a command line that the machine's shell reads, as ssh does it; without words, a login shell."""
+    return ["bash", "-c", " ".join(words)] if words else []
 
 
 def _machine_of(project: Project, app: str, machine: str | None) -> str:

@@ -51,11 +51,11 @@ def status() -> None:
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def ssh(machine: str, words: tuple[str, ...]) -> None:
     """Log in to a machine of the lab, or run a command there."""
-    from handful.cli.inside import go_inside
+    from handful.cli.inside import go_inside, shell
     from handful.provider.lab import access
 
     loaded = _lab()
-    go_inside(access(loaded.stack, lab_state()), machine, words)
+    go_inside(access(loaded.stack, lab_state()), machine, shell(words))
 
 
 @lab_command.command("down")

@@ -5,6 +5,7 @@ Pure but for looking whether files exist. Each problem has the spot it is about,
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from handful.config.check_app import check_app
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from handful.config.model import App, Config
+    from handful.config.tree import Spot
 
 
 def check(config: Config, folder: Path) -> tuple[Problem, ...]:
@@ -63,7 +65,7 @@ def _same_address(config: Config, key: str) -> Iterator[Problem]:
         if address is not None and holder != name:
             which = "address" if key == "address" else "private address"
             sentence = f"machines {code(holder)} and {code(name)} have the same {which} {address}"
-            yield Problem(("machines", name, key), sentence)
+            yield Problem(("machines", name, key), sentence, others=(("machines", holder, key),))
 
 
 def _same_image(config: Config, name: str, app: App) -> Iterator[Problem]:
@@ -74,7 +76,7 @@ def _same_image(config: Config, name: str, app: App) -> Iterator[Problem]:
         yield Problem(spot, no_such("app", other, list(config.apps)), relies=(("apps", other),))
     elif isinstance(config.apps[other].image, SameImage):
         whose = "itself" if other == name else f"app {code(other)}, which has the image of another one too"
-        yield Problem(spot, f"app {code(name)} has the image of {whose}: name an app that has its own")
+        yield Problem(spot, f"app {code(name)} has the image of {whose}: name an app with an image of its own")
 
 
 def _needs(config: Config, name: str, app: App) -> Iterator[Problem]:
@@ -102,8 +104,9 @@ def _circles(config: Config) -> Iterator[Problem]:
         first = min(range(len(trail)), key=lambda index: order.index(trail[index]))
         trail = [*trail[first:], *trail[: first + 1]]
         graph[trail[0]].discard(trail[1])
-        spot = ("apps", trail[0], "needs", config.apps[trail[0]].needs.index(trail[1]))
-        yield Problem(spot, f"these apps need each other in a circle: {' → '.join(trail)}")
+        needs = [(name, config.apps[name].needs.index(other)) for name, other in pairwise(trail)]
+        spot, *others = (("apps", name, "needs", index) for name, index in needs)
+        yield Problem(spot, f"these apps need each other in a circle: {' → '.join(trail)}", others=tuple(others))
 
 
 def _shared_volumes(config: Config) -> Iterator[Problem]:
@@ -113,17 +116,19 @@ def _shared_volumes(config: Config) -> Iterator[Problem]:
             holder = holders.setdefault(volume, name)
             if holder != name:
                 sentence = f"apps {code(holder)} and {code(name)} both have a volume {code(volume)}: rename one of them"
-                yield Problem(("apps", name, "volumes", volume, KEY), sentence)
+                others = (("apps", holder, "volumes", volume, KEY),)
+                yield Problem(("apps", name, "volumes", volume, KEY), sentence, others=others)
 
 
 def _shared_routes(config: Config) -> Iterator[Problem]:
-    holders: dict[tuple[str, str], str] = {}
+    holders: dict[tuple[str, str], Spot] = {}
     for name, app in config.apps.items():
         for index, domain in enumerate(app.domains):
-            spot = ("apps", name, "domains", index)
-            holder = holders.setdefault((domain, app.path.rstrip("/")), name)
-            if holder != name:
-                sentence = f"apps {code(holder)} and {code(name)} both take {domain}{app.path}: give one another `path`"
-                yield Problem(spot, sentence, relies=(("apps", holder, "path"), ("apps", name, "path")))
-            elif domain in app.domains[:index]:
+            spot: Spot = ("apps", name, "domains", index)
+            holder = holders.setdefault((domain, app.path.rstrip("/")), spot)
+            if holder[1] == name and holder != spot:
                 yield Problem(spot, f"{domain} is here twice")
+            elif holder != spot:
+                both = f"apps {code(holder[1])} and {code(name)} both take {domain}{app.path}"
+                relies = ((*holder[:2], "path"), (*spot[:2], "path"))
+                yield Problem(spot, f"{both}: give one of them a different `path`", relies, others=(holder,))

@@ -29,14 +29,15 @@ def _image(name: str, app: App) -> Iterator[Problem]:
         yield Problem(("apps", name, KEY), sentence, _spots(name, "build", "image"))
     if app.build is not None and app.image is not None:
         sentence = f"app {code(name)} has both `build` and `image`: keep one (in an overlay, null removes the other)"
-        yield Problem(("apps", name, "image", KEY), sentence)
+        yield Problem(("apps", name, "image", KEY), sentence, others=(("apps", name, "build", KEY),))
 
 
 def _machines(config: Config, name: str, app: App) -> Iterator[Problem]:
     known, named = list(config.machines), app.machines
     if named is None:
         if len(known) > 1:
-            sentence = f"app {code(name)} does not say where it runs: write `machines`, out of {either(known, 'and')}"
+            choice = f"there are {either(known, 'and')}, so write for example `machines: [{known[0]}]`"
+            sentence = f"app {code(name)} does not say where it runs: {choice}"
             yield Problem(("apps", name, KEY), sentence, _spots(name, "machines"))
         return
     if not named:
@@ -58,12 +59,13 @@ def _alone(name: str, app: App) -> Iterator[Problem]:
     why = "is on the host's network" if host else "has volumes"
     way_out = "" if host else ", or write `deploy: {strategy: recreate}` if several are meant"
     relies = _spots(name, "network", "volumes", "deploy")
+    others = (("apps", name, "network" if host else "volumes", KEY),)
     if app.instances > 1:
         sentence = f"app {code(name)} {why}, so it is one instance: write `instances: 1`{way_out}"
-        yield Problem(("apps", name, "instances"), sentence, relies)
+        yield Problem(("apps", name, "instances"), sentence, relies, others)
     if len(app.machines or ()) > 1:
         sentence = f"app {code(name)} {why}, so it runs on one machine: name one{way_out}"
-        yield Problem(("apps", name, "machines"), sentence, relies)
+        yield Problem(("apps", name, "machines"), sentence, relies, others)
 
 
 def _reached(name: str, app: App) -> Iterator[Problem]:
@@ -73,10 +75,10 @@ def _reached(name: str, app: App) -> Iterator[Problem]:
         yield Problem(domains, sentence, _spots(name, "port"))
     if app.domains and app.protocol != "http":
         sentence = f"app {code(name)} has `domains`, so its protocol must be http, not {app.protocol}"
-        yield Problem(domains, sentence, _spots(name, "protocol"))
+        yield Problem(domains, sentence, _spots(name, "protocol"), _spots(name, "protocol"))
     if app.domains and app.network == "host":
         sentence = f"app {code(name)} is on the host's network, with nothing in front of it: it can have no `domains`"
-        yield Problem(domains, sentence, _spots(name, "network"))
+        yield Problem(domains, sentence, _spots(name, "network"), _spots(name, "network"))
     if app.path != "/" and not app.domains:
         sentence = f"app {code(name)} has a `path` but no `domains`: without them nothing asks for it"
         yield Problem(("apps", name, "path", KEY), sentence, _spots(name, "domains"))
@@ -90,10 +92,12 @@ def _health(name: str, app: App) -> Iterator[Problem]:
         yield Problem((*spot, way, KEY), sentence, _spots(name, "port"))
     if health.path is not None and app.protocol == "tcp":
         sentence = f"app {code(name)} speaks tcp: its health check is `tcp: true` or a `command`, not a path"
-        yield Problem((*spot, "path", KEY), sentence, _spots(name, "protocol"))
+        yield Problem((*spot, "path", KEY), sentence, _spots(name, "protocol"), _spots(name, "protocol"))
     if health.every > health.within:
-        sentence = f"`every` ({health.every:g}s) is longer than `within` ({health.within:g}s), all the time there is"
-        yield Problem((*spot, "every", KEY), sentence, ((*spot, "every"), (*spot, "within")))
+        both = f"`every` ({health.every:g}s) is longer than `within` ({health.within:g}s)"
+        sentence = f"{both}: a second check comes too late"
+        relies = ((*spot, "every"), (*spot, "within"))
+        yield Problem((*spot, "every", KEY), sentence, relies, others=relies)
 
 
 def _spots(name: str, *keys: str) -> tuple[Spot, ...]:

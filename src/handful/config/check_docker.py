@@ -20,7 +20,7 @@ HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 # A value with a line break cannot stand in docker's env-file: it goes through the docker program's own environment.
 READ_BY_DOCKER = re.compile(r"DOCKER_.*|LD_.*|SSL_CERT_.*|HOME|GODEBUG|(?i:(HTTP|HTTPS|NO|ALL)_PROXY)", re.DOTALL)
 OWN = "handful sets it itself"
-PORTS = "apps publish no ports of their own: write `port`, and `domains` to be reached from outside"
+PORTS = "write `port`, and `domains` to be reached from outside"
 NETWORK = "write `network: host`, or leave it to handful"
 OWN_OPTIONS = {
     "--name": OWN, "--ip": OWN, "--restart": OWN, "--detach": OWN, "-d": OWN, "--rm": OWN, "--cidfile": OWN,
@@ -46,14 +46,15 @@ def check_env(spot: Spot, env: Mapping[str, str]) -> Iterator[Problem]:
     """Find the environment variables that would not arrive as they are written."""
     for name, value in env.items():
         if re.search(r"[\s=]", name) or not name or name.startswith("#"):
-            sentence = f"{code(name)} cannot be the name of a variable: no spaces, no =, no # in front, not empty"
+            wrong = code(name) if name else "an empty text"
+            sentence = f"{wrong} cannot be a variable's name, which has no space and no =, and does not begin with #"
             yield Problem((*spot, name, KEY), sentence)
         length = len(value.encode("utf-8", "replace"))
         if length > LONGEST_VALUE:
             sentence = f"the value of {code(name)} has {length // 1024} KiB, and 120 are the most: put it under `files`"
             yield Problem((*spot, name), sentence)
         if re.search(r"[\r\n]", value) and READ_BY_DOCKER.fullmatch(name):
-            sentence = f"{code(name)} must be on one line: the docker program reads it too"
+            sentence = f"{code(name)} has a line break, and the docker program reads that variable too: use one line"
             yield Problem((*spot, name), sentence)
 
 

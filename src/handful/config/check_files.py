@@ -35,6 +35,8 @@ def _wrong(folder: Path, source: str, *, want_folder: bool = False) -> str:
     """Say what is wrong with a path of the file; nothing when it can be used."""
     wanted = "folder" if want_folder else "file"
     found = ""
+    if not source:
+        return f"this is empty: name a {wanted} in the project's folder"
     try:
         root = folder.resolve()
         path = (root / source).resolve()

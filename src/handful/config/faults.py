@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import ValidationError
 
@@ -21,15 +21,23 @@ if TYPE_CHECKING:
 
 ROUNDS = 20
 STAND_IN = "project"
+PYDANTICS_KEY = "[key]"
 WANTED = {
     "string_type": "text",
     "int_type": "a whole number",
     "float_type": "a number",
     "finite_number": "a finite number",
-    "dict_type": "a map, like {key: value}",
-    "model_type": "a map, like {key: value}",
     "tuple_type": "a list",
     "too_short": "text or a list with at least one word",
+}
+MAPS = frozenset({"dict_type", "model_type"})
+# What a map looks like, by its key or by the key that it stands in.
+LIKE = {
+    "machines": "{m1: {address: 203.0.113.10}}", "machines.*": "{address: 203.0.113.10}",
+    "apps": "{web: {image: nginx}}", "apps.*": "{image: nginx}", "build": "{context: .}", "provider": "{name: lab}",
+    "health": "{path: /up}", "env": "{NAME: value}", "headers": "{Name: value}", "files": "{app.toml: /etc/app.toml}",
+    "volumes": "{data: /srv/data}", "ssh": "{user: deploy}", "deploy": "{strategy: rolling}",
+    "timeouts": "{response: 60s}", "hooks": "{before_deploy: ./check}", "images": "{proxy: haproxy}",
 }
 LIMITS = {
     "greater_than": ("more than", "gt"),
@@ -108,7 +116,9 @@ def _spot(tree: Node, error: ErrorDetails) -> tuple[Spot, bool]:
         child = node.child(step)
         if child is not None:
             node, spot = child, (*spot, step)
-        elif step == KEY or (error["type"] == "missing" and step == error["loc"][-1]):
+        elif step == PYDANTICS_KEY:
+            spot = (*spot, KEY)
+        elif error["type"] == "missing" and step == error["loc"][-1]:
             spot = (*spot, step)
         else:
             other_arm = str(step)[0].isupper() != isinstance(node.value, dict)
@@ -116,29 +126,35 @@ def _spot(tree: Node, error: ErrorDetails) -> tuple[Spot, bool]:
 
 
 def _sentence(tree: Node, spot: Spot, error: ErrorDetails) -> str:
-    kind, context, node = error["type"], error.get("ctx", {}), find(tree, spot)
-    name = _label(spot)
+    kind, name, node = error["type"], _label(spot), find(tree, spot)
     if kind == "missing":
-        return f"{name} is missing {f'in {_label(spot[:-1])}' if len(spot) > 1 else '(like `project: shop`)'}"
+        where = f" in {_label(spot[:-1])}" if len(spot) > 1 else ": write it, like `project: shop`"
+        return f"{name} is missing{where}"
     if kind == "value_error":
-        return f"{name}: {context['error']}"
-    wanted = error["msg"] if kind == "wanted" else _wanted(kind, context)
+        return f"{name}: {error['ctx']['error']}"
+    wanted = f"a map, like {_like(spot)}" if kind in MAPS else _wanted(error)
     if wanted is None:
         return f"{name}: {printable(error['msg'])}"
-    return _unfit(name, node, wanted, kind)
-
-
-def _unfit(name: str, node: Node | None, wanted: str, kind: str) -> str:
     if node is None:
         return f"{name} must be {wanted}"
-    if node.value is None and kind in {"dict_type", "model_type"}:
-        return f"{name} has nothing below it: write its keys, or {{}} for none"
     if node.value is None:
-        return f"{name} has no value: write {wanted}, or remove it"
+        return f"{name} has {_nothing(spot, kind, wanted)}"
     return f"{name} is {_shown(node)}, but must be {wanted}{_hint(node, kind)}"
 
 
-def _wanted(kind: str, context: dict[str, Any]) -> str | None:
+def _nothing(spot: Spot, kind: str, wanted: str) -> str:
+    if kind in MAPS:
+        return "nothing below it: write its keys, or {} for none"
+    if spot == ("project",):
+        return "no value: write a name, like `project: shop`"
+    way_out = '"" for none' if "env" in spot[:-1] else "remove it"
+    return f"no value: write {wanted}, or {way_out}"
+
+
+def _wanted(error: ErrorDetails) -> str | None:
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "wanted":
+        return error["msg"]
     if kind == "string_pattern_mismatch":
         return MEANING.get(context["pattern"])
     if kind == "literal_error":
@@ -147,6 +163,10 @@ def _wanted(kind: str, context: dict[str, Any]) -> str | None:
         words, limit = LIMITS[kind]
         return f"{words} {context[limit]:g}"
     return WANTED.get(kind)
+
+
+def _like(spot: Spot) -> str:
+    return LIKE.get(str(spot[-1])) or LIKE.get(f"{spot[-2:-1][0]}.*" if len(spot) > 1 else "") or "{key: value}"
 
 
 def _shown(node: Node) -> str:

@@ -58,7 +58,7 @@ def load(project_dir: Path, environment: str | None, *, file: str = FILE) -> Loa
         cross = (*_long_stack(stack), *check(fitted.config, project_dir))
         problems += [problem for problem in cross if not _follows(problem, fitted.broken)]
     told = {finding.at for finding in findings}
-    found = [Finding(place(tree, problem.spot), problem.sentence) for problem in problems]
+    found = [Finding(_place(tree, problem, names[-1]), problem.sentence) for problem in problems]
     findings += [finding for finding in found if finding.at not in told]
     if findings or fitted.config is None:
         raise _error(findings)
@@ -146,6 +146,12 @@ def _follows(problem: Problem, broken: frozenset[Spot]) -> bool:
 def _touch(one: Spot, other: Spot) -> bool:
     shorter = min(len(one), len(other))
     return one[:shorter] == other[:shorter]
+
+
+def _place(tree: Node, problem: Problem, last: str) -> Place:
+    """Return where to tell a problem: at the first of its spots that the last file wrote, or else at its own."""
+    own, *others = (place(tree, spot) for spot in (problem.spot, *problem.others))
+    return next((each for each in (own, *others) if each.file == last), own)
 
 
 def _error(findings: list[Finding]) -> ConfigError:

@@ -10,8 +10,8 @@ from handful.config.words import code
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# The last step of a spot that means the key itself, not its value: pydantic's own mark.
-KEY = "[key]"
+# The last step of a spot that means the key itself, not its value: no list has an item of that index.
+KEY = -1
 Spot = tuple[str | int, ...]
 """The keys and list indexes that lead to a value: ("apps", "web", "needs", 0)."""
 
@@ -43,11 +43,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class Problem:
-    """A problem at its spot; untrue if something is wrong at a spot that it `relies` on."""
+    """A problem at its spot.
+
+    It is untrue if something is wrong at a spot that it `relies` on. It is as much about `others`: when one of them
+    is what an overlay wrote, it is told there.
+    """
 
     spot: Spot
     sentence: str
     relies: tuple[Spot, ...] = ()
+    others: tuple[Spot, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,7 @@ def merge(base: Node, overlay: Node) -> Node:
     for key, child in overlay.value.items():
         if child.value is None:
             entries.pop(key, None)
+            keys.pop(key, None)
             continue
         before = entries.get(key, child)
         if not (isinstance(before.value, dict) and isinstance(child.value, dict) and key in keys):

@@ -79,10 +79,11 @@ wait_healthy() {
         event healthy "$short is healthy after $(seconds $(($(now) - began)))" instance "$short"
         return 0
       fi
-      next=$(($(now) + health_every_ms / 10))
+      # Until something listens at all, asking often costs nothing.
+      [[ $saw == "nothing listens"* ]] || next=$(($(now) + health_every_ms / 10))
     fi
     (($(now) < deadline)) || never_healthy "$name"
-    sleep 0.1
+    sleep 0.05
   done
 }
 

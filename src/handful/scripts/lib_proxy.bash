@@ -10,11 +10,14 @@ app_paths() {
 }
 
 # proxy_say SOCKET COMMAND...: what the running proxy answers, over its unix socket.
+# The master answers only once the asking side has closed its half (tried, 3.0).
 # shellcheck disable=SC2016  # the dollars are Perl's
 proxy_say() {
   perl -MIO::Socket::UNIX -e '
+    alarm 5;
     my $socket = IO::Socket::UNIX->new(Peer => shift) or die "the proxy does not answer: $!\n";
     print $socket join("; ", @ARGV), "\n";
+    $socket->shutdown(1);
     print while <$socket>;
   ' "$root/proxy/run/$1.sock" "${@:2}"
 }

@@ -129,5 +129,5 @@ printf '"containers":%s,"networks":%s,"images":%s,"volumes":%s,' "$(content "$wo
 printf '"listening":%s,"addresses":%s,"routes":%s,' "$(ss -Hltnp | lines_json)" \
   "$(ip -4 -o address show | awk '{ print $4 }' | lines_json)" "$(ip -4 route show | lines_json)"
 printf '"service_range_local":%s,"slots":%s,"proxy":%s,"stacks":%s}\n' \
-  "$(ip -4 route show table local type local | grep -q '^10\.210\.0\.0/16 ' && printf true || printf false)" \
+  "$([[ -n $(ip -4 route show table local 10.210.0.0/16) ]] && printf true || printf false)" \
   "$(slots_json)" "$(fragments_json)" "$(stacks_json)"

@@ -232,7 +232,8 @@ phase_revert() {
   [[ -d $journal ]] || return 0
   docker rm --force "$stack.$app.release-command" >/dev/null 2>&1 || true
   mapfile -t new < <(awk '{ print $1 }' "$journal/new")
-  [[ ! -e $journal/switched ]] || take_back
+  # Whatever the proxy says, the new instances go and the old ones stay.
+  [[ ! -e $journal/switched ]] || (take_back) || event trouble "the proxy could not be put back for $app; the next deploy does it"
   start_old
   if [[ -e $journal/switched ]]; then drain_apart; elif ((${#new[@]})); then docker rm --force "${new[@]}" >/dev/null 2>&1 || true; fi
   failed=$(basename "$(content "$journal/release")")
