@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
 from handful.config.load import find, load
 from handful.config.model import SameImage
 from handful.errors import UsageError
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,6 +186,14 @@ OVERLAYS = [
 def test_a_problem_is_told_at_the_line_that_made_it(problems: Problems, overlay: str, told: list[str]) -> None:
     """In the overlay or in handful.yml, whichever has the value that counts."""
     assert problems(BASE, "stage", stage=overlay) == tuple(told)
+
+
+def test_a_faulty_project_is_not_too_long_as_well(problems: Problems) -> None:
+    """What stands in for it while the rest is judged is not the user's."""
+    environment = "an-environment-of-34-letters-or-so"
+    assert problems("project: 5\nmachines: {m1: {address: a}}\n", environment, **{environment: ""}) == (
+        "handful.yml:1:10: `project` is 5, but must be text: put it in quotes",
+    )
 
 
 def test_both_files_that_are_no_yaml_are_told(problems: Problems) -> None:

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from handful.machine.access import Access
     from handful.run.deploy import Project
 
-UNPROCESSED = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+# What follows the first word is the command, whatever it looks like.
+AS_WRITTEN = {"allow_interspersed_args": False}
 machine_option = click.option("--machine", metavar="MACHINE", help="On this machine; the app's first unless told.")
 
 
-@click.command("ssh", context_settings=UNPROCESSED)
+@click.command("ssh", context_settings=AS_WRITTEN)
 @click.argument("machine")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def ssh_command(machine: str, words: tuple[str, ...]) -> None:
@@ -32,7 +33,7 @@ def ssh_command(machine: str, words: tuple[str, ...]) -> None:
     go_inside(open_project().machines, machine, shell(words))
 
 
-@click.command("exec", context_settings=UNPROCESSED)
+@click.command("exec", context_settings=AS_WRITTEN)
 @machine_option
 @click.option("--instance", metavar="INSTANCE", help="In this instance, like web-2; the first unless told.")
 @click.argument("app")
@@ -48,10 +49,10 @@ def exec_command(app: str, words: tuple[str, ...], *, machine: str | None, insta
         known = ", ".join(c.instance for c in running)
         raise UsageError(message, advice=f"Running: {known}." if known else f"Start it: handful start {app}")
     terminal = ["--interactive", "--tty"] if _terminal() else ["--interactive"]
-    go_inside(project.machines, name, ["docker", "exec", *terminal, found[0], *words])
+    go_inside(project.machines, name, ["docker", "exec", *terminal, found[0], *plain(words)])
 
 
-@click.command("run", context_settings=UNPROCESSED)
+@click.command("run", context_settings=AS_WRITTEN)
 @machine_option
 @click.argument("app")
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED)
@@ -64,7 +65,7 @@ def run_command(app: str, words: tuple[str, ...], *, machine: str | None) -> Non
         raise UsageError(f"{app} has no release on {name}", advice=f"Deploy it first: handful deploy {app}")
     script = f"/var/lib/handful/stacks/{project.stack}/apps/{app}/current/run_app.bash"
     terminal = ["env", "HANDFUL_TERMINAL=1"] if _terminal() else ["env"]
-    go_inside(project.machines, name, [*terminal, "bash", script, "one_off", *words])
+    go_inside(project.machines, name, [*terminal, "bash", script, "one_off", *plain(words)])
 
 
 def go_inside(machines: Mapping[str, Access], machine: str, words: Sequence[str]) -> None:
@@ -79,7 +80,12 @@ def go_inside(machines: Mapping[str, Access], machine: str, words: Sequence[str]
 
 def shell(words: Sequence[str]) -> list[str]:
     """Return a command line that the machine's shell reads, as ssh does it; without words, a login shell."""
-    return ["bash", "-c", " ".join(words)] if words else []
+    return ["bash", "-c", " ".join(plain(words))] if words else []
+
+
+def plain(words: Sequence[str]) -> list[str]:
+    """Return the words of a command without the `--` that may stand before it."""
+    return list(words[1:] if words[:1] == ("--",) else words)
 
 
 def _machine_of(project: Project, app: str, machine: str | None) -> str:

@@ -20,7 +20,7 @@ COMMANDS = MappingProxyType({
     "plan": ("plan", "Show what apply would do, and why."),
     "apply": ("deploy", "Make the machines match the file."),
     "deploy": ("deploy", "Build and release apps without downtime."),
-    "rollback": ("rollback", "Undo the last deploy, or take one app back."),
+    "rollback": ("deploy", "Undo the last deploy, or take one app back."),
     "history": ("history", "Show who deployed what, when, and how it ended."),
     "diff": ("history", "Show what differs between two releases of an app."),
     "status": ("status", "Show machines, apps and instances as they are."),

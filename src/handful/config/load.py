@@ -133,14 +133,12 @@ def _long_stack(stack: str) -> tuple[Problem, ...]:
     if len(stack) <= LONGEST_STACK:
         return ()
     sentence = f"project and environment make {code(stack)}: {len(stack)} characters, and {LONGEST_STACK} are the most"
-    return (Problem(("project",), sentence),)
+    return (Problem(("project",), sentence, relies=(("project",),)),)
 
 
 def _follows(problem: Problem, broken: frozenset[Spot]) -> bool:
     """Tell whether a problem is only there because a faulty value was taken away."""
-    return any(
-        problem.spot[: len(spot)] == spot or any(_touch(spot, other) for other in problem.relies) for spot in broken
-    )
+    return any(_touch(spot, other) for spot in broken for other in problem.relies)
 
 
 def _touch(one: Spot, other: Spot) -> bool:

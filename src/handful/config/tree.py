@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from handful.config.words import code
 
@@ -16,8 +16,7 @@ Spot = tuple[str | int, ...]
 """The keys and list indexes that lead to a value: ("apps", "web", "needs", 0)."""
 
 
-@dataclass(frozen=True, order=True)
-class Place:
+class Place(NamedTuple):
     """Where something is written; lines and columns count from 1."""
 
     file: str
@@ -29,8 +28,7 @@ class Place:
         return f"{self.file}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True, order=True)
-class Finding:
+class Finding(NamedTuple):
     """A problem at its place."""
 
     at: Place
@@ -41,8 +39,7 @@ class Finding:
         return f"{self.at}: {self.sentence}"
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """A problem at its spot.
 
     It is untrue if something is wrong at a spot that it `relies` on. It is as much about `others`: when one of them

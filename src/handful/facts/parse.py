@@ -106,11 +106,14 @@ def _listeners(lines: Iterable[str]) -> Iterable[Listener]:
 
 
 def _slots(lines: Iterable[str]) -> Iterable[Slot]:
-    """Read HAProxy's `show servers state`: be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state …"""
+    """Read HAProxy's `show servers state`: be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state …
+
+    Admin state 0 is ready, and so is 4: it only remembers that the slot was free when the proxy started.
+    """
     for line in lines:
         words = line.split()
         if len(words) > 6 and words[0].isdigit():
-            yield Slot(words[1], words[3], words[4], up=words[5] == "2", ready=words[6] == "0")
+            yield Slot(words[1], words[3], words[4], up=words[5] == "2", ready=words[6] in {"0", "4"})
 
 
 def _stack(told: Mapping[str, Any]) -> StackState:

@@ -101,28 +101,36 @@ needs_reload() {
   [[ $(grep -v '^  server ' "$fragment") != "$(frame)" ]]
 }
 
-# switch_slots "NEW…" "OLD…": the new take over from the old in one message to the proxy, which is then asked whether it did.
+# switch_slots "NEW…" "OLD…": the new join, and when the proxy counts on each of them, the old drain.
 switch_slots() {
-  local address slot commands=()
+  local address slot joining=() leaving=()
   for address in $1; do
     slot=$stack.$app/$(slot_of "$address")
-    commands+=("set server $slot addr $address port $port" "set server $slot state ready")
+    # Only from maintenance does a slot come back as up; from a drain it would keep the health of the last one in it (tried).
+    joining+=("set server $slot state maint" "set server $slot addr $address port $port" "set server $slot state ready")
   done
   for address in $2; do
     slot=$(slot_of "$address")
-    [[ -z $slot ]] || commands+=("set server $stack.$app/$slot state drain")
+    [[ -z $slot ]] || leaving+=("set server $stack.$app/$slot state drain")
   done
-  proxy_say admin "${commands[@]}" >/dev/null
-  for address in $1; do
-    slot_is_ready "$(slot_of "$address")" "$address" ||
-      fail "the proxy did not take $address for $app" "$(proxy_say admin "show servers state $stack.$app")" "The old release still serves."
-  done
+  proxy_say admin "${joining[@]}" >/dev/null
+  wait_serving "$1"
+  ((${#leaving[@]} == 0)) || proxy_say admin "${leaving[@]}" >/dev/null
 }
 
 # Columns of `show servers state`: be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state …
-slot_is_ready() {
-  proxy_say admin "show servers state $stack.$app" |
-    awk -v slot="$1" -v address="$2" '$4 == slot && $5 == address && $7 == 0 { found = 1 } END { exit !found }'
+# Operational state 2 is up. Admin state 4 only remembers that the slot was free when the proxy started.
+wait_serving() {
+  local address told deadline
+  deadline=$(($(now) + 500))
+  for address in $1; do
+    until told=$(proxy_say admin "show servers state $stack.$app") &&
+      awk -v slot="$(slot_of "$address")" -v address="$address" \
+        '$4 == slot && $5 == address && $6 == 2 && ($7 == 0 || $7 == 4) { found = 1 } END { exit !found }' <<<"$told"; do
+      (($(now) < deadline)) || fail "the proxy did not take $address for $app" "$told" "The old release still serves."
+      sleep 0.02
+    done
+  done
 }
 
 # Connections that slots $@ still carry, summed over all workers: after a reload the old one goes on serving.

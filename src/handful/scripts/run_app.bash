@@ -249,27 +249,29 @@ take_back() {
   before=$(content "$journal/before")
   if [[ -n $before ]]; then point_current "$before"; else rm -f "$app_folder/current"; fi
   mapfile -t keys <"$journal/routes"
-  if [[ -e $journal/fragment ]]; then
-    new=$(awk '{ print $2 }' "$journal/new")
-    if [[ $(unserved "$fragment") == "$(unserved "$journal/fragment")" ]]; then
-      read_slots
-      old=$(awk '$1 == "server" && NF == 3 { split($3, at, ":"); print at[1] }' "$journal/fragment")
-      ((${#old} == 0)) || switch_slots "$old" "$new"
-      put "$fragment" <"$journal/fragment"
-      set_routes runtime "${keys[@]}"
-      unlock_machine
-      return 0
-    fi
-    put "$fragment" <"$journal/fragment"
+  new=$(awk '{ print $2 }' "$journal/new")
+  if [[ ! -e $journal/fragment ]]; then
+    drop_traffic
+  elif [[ $(unserved "$fragment") == "$(unserved "$journal/fragment")" ]]; then
+    old=$(active_addresses "$journal/fragment")
+    read_slots
+    [[ -z $old ]] || switch_slots "$old" "$new"
+    # shellcheck disable=SC2086  # one word per address
+    give_slots active $old
+    # shellcheck disable=SC2086
+    give_slots backup $new
+    write_fragment "$(count_slots)"
+    set_routes runtime "${keys[@]}"
   else
-    rm -f "$fragment"
+    put "$fragment" <"$journal/fragment"
+    set_routes disk "${keys[@]}"
+    write_edge
+    reload_proxy
   fi
-  set_routes disk "${keys[@]}"
-  write_edge
-  [[ ! -d $conf ]] || reload_proxy
   unlock_machine
 }
 
+active_addresses() { awk '$1 == "server" && NF == 3 { split($3, at, ":"); print at[1] }' "$1"; }
 unserved() { grep -sv '^  server ' "$1" || true; }
 
 # Only `recreate` has stopped them.
