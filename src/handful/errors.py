@@ -1,19 +1,19 @@
 """Every error a user can meet; each knows its exit code and what to do next.
 
-    HandfulError                 1   something went wrong on a machine, in a build or in a deploy
-    ├── UsageError               2   the command line asks for something that cannot be
-    │   └── ConfigError          2   handful.yml (or an overlay) has problems; holds all of them
-    ├── CommandFailed            1   a program on this computer ended with an error
-    ├── BuildFailed              1   an image could not be built, pulled or found
-    ├── MachineError             1   a machine cannot be used
-    │   ├── Unreachable          1   ssh could not connect or log in
-    │   ├── NoDocker             1   no Docker there, or one that is too old
-    │   └── ObserveFailed        1   the machine did not tell its facts
-    ├── PlanRefused              1   the plan would make two things collide, or cannot be carried out
-    ├── Locked                   1   another deploy is at work
-    ├── DeployFailed             1   a machine did not take the new release
-    ├── DifferencesFound         3   `plan --check` found differences
-    └── Interrupted            130   the user, or the line, cut it short
+HandfulError                 1   something went wrong on a machine, in a build or in a deploy
+├── UsageError               2   the command line asks for something that cannot be
+│   └── ConfigError          2   handful.yml (or an overlay) has problems; holds all of them
+├── CommandFailed            1   a program on this computer ended with an error
+├── BuildFailed              1   an image could not be built, pulled or found
+├── MachineError             1   a machine cannot be used
+│   ├── Unreachable          1   ssh could not connect or log in
+│   ├── NoDocker             1   no Docker there, or one that is too old
+│   └── ObserveFailed        1   the machine did not tell its facts
+├── PlanRefused              1   the plan would make two things collide, or cannot be carried out
+├── Locked                   1   another deploy is at work
+├── DeployFailed             1   a machine did not take the new release
+├── DifferencesFound         3   `plan --check` found differences
+└── Interrupted            130   the user, or the line, cut it short
 """
 
 from __future__ import annotations

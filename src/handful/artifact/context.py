@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 import re
+from contextlib import suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
-# git's own files and handful's change without the image changing (docs/decisions/0006).
-NOT_HASHED = (".git", "handful.yml", "environments")
+    Rules = tuple[tuple[bool, re.Pattern[str]], ...]
+
+# Pieces of a pattern of Go's filepath.Match, with Docker's `**`: it crosses folders, and none, too.
+WILD = MappingProxyType({"**/": "(?:.*/)?", "**": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"})
+PIECES = re.compile(r"(\*\*/|\*\*|\*|\?|\[(?:\\.|[^\]\\])+\]|\\.)", re.DOTALL)
+# git's own files change without the image changing (docs/decisions/0006).
+NEVER_HASHED = frozenset({".git"})
 
 
-def context_hash(context: Path, dockerfile: Path) -> str:
+def context_hash(context: Path, dockerfile: Path, *, left_out: Collection[str] = ()) -> str:
     """Return sixteen hex digits over a build's inputs: the Dockerfile and every file that Docker would be sent.
 
-    A file counts with its path, its executable bit and its content, a link with its target.
+    A file counts with its path, its executable bit and its content, a link with its target. `left_out` names
+    files and folders of the context's top that do not count. Raises OSError when something cannot be read.
     """
     total = hashlib.sha256(dockerfile.read_bytes())
-    for path in context_files(context):
+    for path in context_files(context, dockerfile, left_out=left_out):
         total.update(f"\0{path.relative_to(context).as_posix()}\0".encode(errors="surrogateescape"))
         if path.is_symlink():
             total.update(f"link\0{path.readlink()}".encode(errors="surrogateescape"))
@@ -32,11 +41,15 @@ def context_hash(context: Path, dockerfile: Path) -> str:
     return total.hexdigest()[:16]
 
 
-def context_files(context: Path) -> Iterator[Path]:
-    """Yield the files below `context` that .dockerignore leaves in, sorted by path."""
-    ignore = context / ".dockerignore"
-    rules = tuple(parse_ignore(ignore.read_text(encoding="utf-8"))) if ignore.exists() else ()
-    yield from _walk(context, "", rules)
+def context_files(context: Path, dockerfile: Path, *, left_out: Collection[str] = ()) -> Iterator[Path]:
+    """Yield the files below `context` that its ignore file leaves in, in an order that does not change.
+
+    An ignore file beside the Dockerfile, and named after it, takes the place of .dockerignore.
+    """
+    candidates = (dockerfile.with_name(f"{dockerfile.name}.dockerignore"), context / ".dockerignore")
+    ignore = next((path for path in candidates if path.exists()), None)
+    text = ignore.read_text(encoding="utf-8-sig", errors="surrogateescape") if ignore else ""
+    yield from _walk(context, "", tuple(parse_ignore(text)), NEVER_HASHED.union(left_out))
 
 
 def parse_ignore(text: str) -> Iterator[tuple[bool, re.Pattern[str]]]:
@@ -44,26 +57,33 @@ def parse_ignore(text: str) -> Iterator[tuple[bool, re.Pattern[str]]]:
 
     As Docker reads it: patterns start at the context's root, `**` crosses folders, a folder takes all below it.
     """
-    for raw in text.splitlines():
-        line = raw.strip()
-        if not line or line.startswith("#"):
+    for line in text.split("\n"):
+        if line.startswith("#"):
             continue
-        kept = line.startswith("!")
-        pattern = line.removeprefix("!").strip().strip("/")
-        if pattern and pattern != ".":
-            yield kept, re.compile(_regex(pattern.removeprefix("./")) + "(?:/.*)?")
+        kept = line.strip().startswith("!")
+        pattern = line.strip().removeprefix("!").strip()
+        clean = _clean(_clean(pattern))
+        # A pattern that makes no sense is Docker's to refuse, when it builds.
+        with suppress(re.error):
+            if clean not in {"", "."}:
+                yield kept, re.compile(f"{_regex(clean)}(?:/.*)?", re.DOTALL)
 
 
-def _walk(context: Path, below: str, rules: tuple[tuple[bool, re.Pattern[str]], ...]) -> Iterator[Path]:
+def _clean(pattern: str) -> str:
+    """Return the shortest way to write a pattern; Docker does it twice, as a space may come to the end."""
+    return posixpath.normpath(pattern.strip()).lstrip("/")
+
+
+def _walk(context: Path, below: str, rules: Rules, left_out: Collection[str]) -> Iterator[Path]:
     for entry in sorted(os.scandir(context / below), key=lambda each: each.name):
         path = f"{below}/{entry.name}" if below else entry.name
-        if not below and entry.name in NOT_HASHED:
+        if not below and entry.name in left_out:
             continue
         if entry.is_dir(follow_symlinks=False):
             # An ignored folder may hold files that a later rule keeps.
             if not _ignored(path, rules) or any(kept for kept, _ in rules):
-                yield from _walk(context, path, rules)
-        elif not _ignored(path, rules):
+                yield from _walk(context, path, rules, left_out)
+        elif (entry.is_symlink() or entry.is_file()) and not _ignored(path, rules):
             yield context / path
 
 
@@ -76,11 +96,19 @@ def _ignored(path: str, rules: Iterable[tuple[bool, re.Pattern[str]]]) -> bool:
 
 
 def _regex(pattern: str) -> str:
-    """Turn a pattern of Go's filepath.Match, with `**`, into a regular expression."""
-    pieces = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\]|\\.)", pattern)
-    known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return "".join(
-        known.get(piece)
-        or (piece.replace("[^", "[^/", 1) if piece.startswith("[") and len(piece) > 1 else re.escape(piece.removeprefix("\\")))
-        for piece in pieces
-    )
+    """Turn a cleaned pattern into a regular expression, in the way of Docker's own patternmatcher."""
+    if pattern.startswith("**") and not PIECES.search(pattern, 2):
+        # Without a further wildcard, `**` takes part of a name, too.
+        rest = pattern.removeprefix("**")
+        return f"(?:.*/)?{re.escape(rest[1:])}" if rest.startswith("/") else f".*{re.escape(rest)}"
+    *pieces, last = [piece for piece in PIECES.split(pattern) if piece]
+    return "".join(_piece(piece) for piece in pieces) + (".*" if last == "**" else _piece(last))
+
+
+def _piece(piece: str) -> str:
+    if piece in WILD:
+        return WILD[piece]
+    if len(piece) > 1 and piece[0] == "[":
+        # Python gives some characters a meaning inside of brackets that Docker does not.
+        return re.sub(r"(\\.)|(?<=.)[\[&~|]", lambda found: found[1] or f"\\{found[0]}", piece, flags=re.DOTALL)
+    return re.escape(piece[1:] if len(piece) > 1 and piece[0] == "\\" else piece)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from collections import deque
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handful.artifact.base_image import builder, image_id
@@ -19,6 +18,7 @@ from handful.plan.release import SIDE_SCRIPTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     from handful.config.model import App, Build, Config
 
@@ -26,7 +26,13 @@ LAST_BUILD_LINES = 15
 
 
 def read_sources(
-    config: Config, stack: str, project: Path, chosen: Iterable[str], known: Mapping[str, Mapping[str, Any]], *, pull: bool
+    config: Config,
+    stack: str,
+    project: Path,
+    chosen: Iterable[str],
+    known: Mapping[str, Mapping[str, Any]],
+    *,
+    pull: bool,
 ) -> dict[str, AppSource]:
     """Return what each chosen app brings. Nothing is built: a build is known by the hash of its inputs.
 
@@ -85,7 +91,7 @@ def _image(
 ) -> ImageSource:
     if app.build is not None:
         context = project / app.build.context
-        inputs = context_hash(context, context / app.build.dockerfile)
+        inputs = _inputs(name, context, context / app.build.dockerfile, project)
         return ImageSource(f"handful/{stack}/{name}:{inputs}", f"build:{inputs}", git=git)
     reference = str(app.image)
     origin = known.get("built_from", {})
@@ -98,8 +104,18 @@ def _image(
     return source
 
 
+def _inputs(name: str, context: Path, dockerfile: Path, project: Path) -> str:
+    # What handful itself reads changes without the image changing (docs/decisions/0006).
+    own = ("handful.yml", "environments") if context.resolve() == project.resolve() else ()
+    try:
+        return context_hash(context, dockerfile, left_out=own)
+    except OSError as wrong:
+        message = f"the files that {name} is built from cannot be read: {wrong.strerror} ({wrong.filename})"
+        raise BuildFailed(message, advice="What the image does not need can stand in .dockerignore.") from wrong
+
+
 def _resolve(name: str, reference: str, *, pull: bool) -> str:
-    """Return what a reference stands for now: the registry's digest, or the image's id when it came from no registry."""
+    """Return what a reference stands for now: the registry's digest; the image's id when it came from no registry."""
     if pull or image_id(reference) is None:
         said = docker("pull", "--quiet", reference, check=False)
         if said.status != 0 and (image_id(reference) is None or pull):
@@ -121,7 +137,8 @@ def _pull(source: ImageSource) -> None:
     said = docker("pull", "--quiet", exact, check=False)
     if said.status != 0:
         message = f"the image that {source.reference} stood for ({digest}) cannot be had any more"
-        raise BuildFailed(message, detail=said.err.strip(), advice="`handful deploy --pull` takes what it stands for now.")
+        advice = "`handful deploy --pull` takes what it stands for now."
+        raise BuildFailed(message, detail=said.err.strip(), advice=advice)
     docker("tag", exact, source.name)
 
 

@@ -1,6 +1,6 @@
 """How do steps become one bash script that a person can read?
 
-Bash is never templated: files of `scripts/` are put one below the other as they are, and every value goes through quoting.
+Bash is never templated: files of `scripts/` are put one below the other as they are, and every value is quoted.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ def run_app(release: Release) -> str:
     """Return a release's run_app.bash: what it is, then how it is run."""
     manifest = release.manifest
     origin = manifest["built_from"]["git"] or manifest["built_from"]["reference"] or "a folder without git"
+    whose = f"{release.settings['app']} of {release.settings['stack']}"
     head = [
         "#!/usr/bin/env bash",
-        f"# {release.settings['app']} of {release.settings['stack']}, release {release.id}, made from {_comment(origin)}.",
+        f"# {whose}, release {release.id}, made from {_comment(origin)}.",
         "# `bash run_app.bash` starts it without downtime. handful is not needed for that.",
         "",
         *(assignment(name, value) for name, value in release.settings.items()),
@@ -71,7 +72,7 @@ def work_script(plan: Plan, work: Work, holder: str) -> str:
         "",
         assignment("stack", plan.stack),
         assignment("deploy", str(plan.deploy)),
-        assignment("begun", json.dumps(plan.begun, ensure_ascii=False)),
+        assignment("begun", json.dumps(plan.begun, ensure_ascii=False, separators=(",", ":"))),
         assignment("holder", holder),
         "",
     ]
@@ -97,5 +98,5 @@ def _texts(names: Iterable[str] | Mapping[str, None]) -> str:
 
 
 def _comment(text: str) -> str:
-    """A comment ends with its line: nothing of `text` may start a new one."""
+    """Put `text` on one line: a comment ends with its line, and nothing may start a new one."""
     return " ".join(text.split())

@@ -14,7 +14,9 @@ def check_command() -> None:
     """Check handful.yml and its overlay: every problem, with file, line and column. Touches no machine."""
     loaded = load_config()
     names = ", ".join(path.name for path in loaded.paths)
-    click.echo(f"{names}: right. Stack {loaded.stack}, {len(loaded.config.apps)} apps, {len(loaded.config.machines)} machines.")
+    click.echo(
+        f"{names}: right. Stack {loaded.stack}, {len(loaded.config.apps)} apps, {len(loaded.config.machines)} machines."
+    )
 
 
 @click.command("schema")

@@ -6,7 +6,7 @@ import getpass
 import os
 import socket
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from handful.config.load import Loaded
 
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document (or one event per line) on stdout.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="JSON on stdout: one document, or one event per line."
+)
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Show every line of builds.")
 
 
@@ -50,14 +52,28 @@ def lab_state() -> Path:
     return Path(base) / "handful" / "lab"
 
 
-def intent(what: str, project: Project, **more: Any) -> Intent:
+def intent(
+    what: str,
+    project: Project,
+    *,
+    apps: tuple[str, ...] = (),
+    targets: Mapping[str, str] | None = None,
+    undoes: int | None = None,
+) -> Intent:
     """Return what is asked for, by whom, from where and when."""
     from handful.artifact.system_image import image_names
 
-    when = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Intent(
-        what, who=getpass.getuser(), host=socket.gethostname(), when=when, handful=__version__,
-        images=image_names(project.config.images), **more,
+        what,
+        apps=apps,
+        targets=targets or {},
+        undoes=undoes,
+        who=getpass.getuser(),
+        host=socket.gethostname(),
+        when=when,
+        handful=__version__,
+        images=image_names(project.config.images),
     )
 
 

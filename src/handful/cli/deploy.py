@@ -79,7 +79,9 @@ def _deploy(what: str, apps: tuple[str, ...], *, pull: bool, verbose: bool, as_j
     carry(project, plan, sources, asked, lines, began)
 
 
-def carry(project: Project, plan: Plan, sources: Mapping[str, AppSource], asked: Intent, lines: Lines, began: float) -> None:
+def carry(
+    project: Project, plan: Plan, sources: Mapping[str, AppSource], asked: Intent, lines: Lines, began: float
+) -> None:
     """Show a plan, carry it out, and say how long it took; `began` is on the monotonic clock."""
     for line in plan_lines(plan):
         lines.say(line)

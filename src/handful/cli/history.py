@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +13,9 @@ from handful.plan.back import chosen_release, history
 from handful.report.history import difference_lines, history_lines
 from handful.report.status import unfinished
 from handful.run.deploy import facts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @click.command("history")
@@ -23,7 +27,9 @@ def history_command(*, count: int, as_json: bool) -> None:
     facts = facts_of(project)
     past = history(project.stack, facts)[-count:]
     if as_json:
-        click.echo(json.dumps([{**asdict(each), "outcome": each.outcome} for each in past], ensure_ascii=False, indent=2))
+        click.echo(
+            json.dumps([{**asdict(each), "outcome": each.outcome} for each in past], ensure_ascii=False, indent=2)
+        )
         return
     for line in (*history_lines(past), *unfinished(project.stack, facts)):
         click.echo(line)
@@ -40,7 +46,7 @@ def diff_command(app: str, first: str, second: str, *, as_json: bool) -> None:
     FIRST and SECOND are release ids, or their counters.
     """
     project = open_project()
-    kept = {}
+    kept: dict[str, Mapping[str, Any]] = {}
     for machine in facts_of(project).values():
         kept |= machine.app(project.stack, app).releases
     before, after = (chosen_release(app, wanted, kept) for wanted in (first, second))

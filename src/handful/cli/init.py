@@ -39,7 +39,8 @@ APP = """\
     # needs: [db]
 """
 MORE = """\
-  # A database beside it, reached as db:5432 from the other apps. Its volume makes it one instance, stopped before it starts anew.
+  # A database beside it, reached as db:5432 from the other apps. A volume makes it one instance,
+  # stopped before it starts anew.
   # db:
   #   image: postgres:17
   #   port: 5432
@@ -68,14 +69,22 @@ def init_command() -> None:
 def write(project: str, dockerfile: str) -> str:
     """Return the text of a handful.yml for a project with this Dockerfile ("" when it has none)."""
     exposed = re.search(r"^\s*EXPOSE\s+(\d+)", dockerfile, re.MULTILINE | re.IGNORECASE)
-    note = "                  # from EXPOSE" if exposed else "                  # what the app listens on, inside its container"
-    app = APP.format(project=project, port=exposed[1] if exposed else "8000", port_note=note, health=_health(dockerfile))
+    note = (
+        "                  # from EXPOSE"
+        if exposed
+        else "                  # what the app listens on, inside its container"
+    )
+    app = APP.format(
+        project=project, port=exposed[1] if exposed else "8000", port_note=note, health=_health(dockerfile)
+    )
     return HEAD.format(project=project) + app + MORE
 
 
 def _health(dockerfile: str) -> str:
     """A path in the Dockerfile's HEALTHCHECK is the check; without one, taking connections is enough."""
-    found = re.search(r"^\s*HEALTHCHECK\b(?:.*\\\n)*.*?https?://[^/\s\"']+(/[^\s\"'|;)\]]*)", dockerfile, re.MULTILINE | re.IGNORECASE)
+    found = re.search(
+        r"^\s*HEALTHCHECK\b(?:.*\\\n)*.*?https?://[^/\s\"']+(/[^\s\"'|;)\]]*)", dockerfile, re.MULTILINE | re.IGNORECASE
+    )
     if found:
         return f"health: {{path: {found[1]}}}        # from HEALTHCHECK"
     return "health: {tcp: true}         # better: a page that answers 200 when the app is ready, {path: /up}"

@@ -42,7 +42,9 @@ def exec_command(app: str, words: tuple[str, ...], *, machine: str | None, insta
     """Run a command in a running instance of APP."""
     project = open_project()
     name = _machine_of(project, app, machine)
-    running = [c for c in facts_of(project, [name])[name].instances(project.stack, app) if c.running and c.restart != "no"]
+    running = [
+        c for c in facts_of(project, [name])[name].instances(project.stack, app) if c.running and c.restart != "no"
+    ]
     found = [c.name for c in sorted(running, key=lambda c: c.name) if instance in {None, c.instance}]
     if not found:
         message = f"no instance {instance or ''} of {app} runs on {name}".replace("  ", " ")

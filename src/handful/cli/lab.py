@@ -43,7 +43,11 @@ def status() -> None:
     loaded = _lab()
     found = machines(loaded.stack)
     rows = [(each.name, each.address, each.state, each.image) for each in found.values()]
-    click.echo(table(("MACHINE", "ADDRESS", "STATE", "IMAGE"), rows) if rows else f"no lab of {loaded.stack}. Make it: handful lab up")
+    click.echo(
+        table(("MACHINE", "ADDRESS", "STATE", "IMAGE"), rows)
+        if rows
+        else f"no lab of {loaded.stack}. Make it: handful lab up"
+    )
 
 
 @lab_command.command("ssh")

@@ -13,27 +13,29 @@ from handful.errors import HandfulError
 INTERRUPTED = 130
 
 # Command → (module, one line of help): a module is loaded when its command runs.
-COMMANDS = MappingProxyType({
-    "init": ("init", "Write a commented handful.yml for this folder."),
-    "check": ("check", "Check handful.yml; all problems at once."),
-    "schema": ("check", "Print the JSON Schema of handful.yml."),
-    "plan": ("plan", "Show what apply would do, and why."),
-    "apply": ("deploy", "Make the machines match the file."),
-    "deploy": ("deploy", "Build and release apps without downtime."),
-    "rollback": ("deploy", "Undo the last deploy, or take one app back."),
-    "history": ("history", "Show who deployed what, when, and how it ended."),
-    "diff": ("history", "Show what differs between two releases of an app."),
-    "status": ("status", "Show machines, apps and instances as they are."),
-    "logs": ("logs", "Show what an app's instances write, on all machines."),
-    "exec": ("inside", "Run a command in a running instance."),
-    "run": ("inside", "Run a command in a container of its own."),
-    "ssh": ("inside", "Log in to a machine, or run a command there."),
-    "restart": ("act", "Start an app's present release anew, without downtime."),
-    "stop": ("act", "Stop an app; its release, volumes and history stay."),
-    "start": ("act", "Start an app that was stopped."),
-    "remove": ("act", "Take an app from its machines; volumes are kept."),
-    "lab": ("lab", "Make machines out of containers on this computer."),
-})
+COMMANDS = MappingProxyType(
+    {
+        "init": ("init", "Write a commented handful.yml for this folder."),
+        "check": ("check", "Check handful.yml; all problems at once."),
+        "schema": ("check", "Print the JSON Schema of handful.yml."),
+        "plan": ("plan", "Show what apply would do, and why."),
+        "apply": ("deploy", "Make the machines match the file."),
+        "deploy": ("deploy", "Build and release apps without downtime."),
+        "rollback": ("deploy", "Undo the last deploy, or take one app back."),
+        "history": ("history", "Show who deployed what, when, and how it ended."),
+        "diff": ("history", "Show what differs between two releases of an app."),
+        "status": ("status", "Show machines, apps and instances as they are."),
+        "logs": ("logs", "Show what an app's instances write, on all machines."),
+        "exec": ("inside", "Run a command in a running instance."),
+        "run": ("inside", "Run a command in a container of its own."),
+        "ssh": ("inside", "Log in to a machine, or run a command there."),
+        "restart": ("act", "Start an app's present release anew, without downtime."),
+        "stop": ("act", "Stop an app; its release, volumes and history stay."),
+        "start": ("act", "Start an app that was stopped."),
+        "remove": ("act", "Take an app from its machines; volumes are kept."),
+        "lab": ("lab", "Make machines out of containers on this computer."),
+    }
+)
 
 
 class Commands(click.Group):
@@ -74,10 +76,10 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="handful %(version)s")
-@click.option("-e", "--environment", metavar="ENV", envvar="HANDFUL_ENV", help="The environment, as in environments/ENV.yml.")
+@click.option("-e", "--environment", metavar="ENV", envvar="HANDFUL_ENV", help="As in environments/ENV.yml.")
 @click.pass_context
 def handful(ctx: click.Context, environment: str | None) -> None:
-    """handful builds, deploys and operates containerised apps on a handful of machines, over SSH.
+    """Handful builds, deploys and operates containerised apps on a handful of machines, over SSH.
 
     It reads handful.yml, looks at the machines, writes down what it will do, and does it.
     """
@@ -87,11 +89,10 @@ def handful(ctx: click.Context, environment: str | None) -> None:
 def run() -> int:
     """Run the command line; return its exit code."""
     try:
-        handful.main(standalone_mode=False)
+        # Outside of its standalone mode, click returns the exit code that a command ended with.
+        ended = handful.main(standalone_mode=False)
     except HandfulError as error:
         return _failed(error)
-    except click.exceptions.Exit as ended:
-        return ended.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -101,7 +102,7 @@ def run() -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
-    return 0
+    return ended if isinstance(ended, int) else 0
 
 
 def _failed(error: HandfulError) -> int:

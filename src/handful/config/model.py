@@ -6,7 +6,10 @@ A key of the agreed config that is not built yet is in LATER, and is refused wit
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import ast
+import inspect
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -28,6 +31,10 @@ from handful.config.values import (
     Whole,
     Words,
 )
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic_core import CoreSchema
 
 # Keys of the agreed shape whose capability does not exist yet → the sentence that refuses them.
 # `*` stands for any one name.
@@ -61,51 +68,81 @@ class Part(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Describe each key with the text below its field.
+
+        Read here and not by pydantic (`use_attribute_docstrings`), which would cost every command 30 ms.
+        """
+        made = handler(core)
+        properties = handler.resolve_ref_schema(made)["properties"]
+        (body,) = ast.parse(inspect.getsource(cls)).body
+        for field, text in pairwise(body.body if isinstance(body, ast.ClassDef) else ()):
+            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
+                properties[ast.unparse(field.target)]["description"] = inspect.cleandoc(ast.literal_eval(text.value))
+        return made
+
 
 class Machine(Part):
     """A machine: one that exists (`address`), or one that the provider makes."""
 
     address: Annotated[str, Field(pattern=MACHINE_ADDRESS)] | None = None
+    """Where ssh finds it: an IP address, or a host name that your ssh knows."""
     private: Address | None = None
+    """Its IPv4 address in the machines' own network; in a lab, the address that it is given."""
 
 
 class Provider(Part):
     """Who makes the machines that have no address."""
 
     name: Literal["lab"]
+    """`lab`: machines made of containers on this computer."""
     image: Literal["debian-13", "debian-12"] = "debian-13"
+    """The system of the machines that are made."""
 
 
 class Ssh(Part):
     """How to log in; everything else comes from the user's own ~/.ssh/config."""
 
     user: Annotated[str, Field(pattern=LOGIN)] | None = None
+    """Who logs in: root, or a user with password-less sudo; your ssh config says it when this does not."""
     port: Port | None = None
+    """The port of sshd; your ssh config says it when this does not."""
 
 
 class Build(Part):
     """An image built from source."""
 
     context: str = "."
+    """The folder that Docker is sent, inside the project's folder."""
     dockerfile: str = "Dockerfile"
+    """The Dockerfile, inside the context."""
 
 
 class SameImage(Part):
     """The image of another app of this file."""
 
     app: Name
+    """The app whose image this one runs; both are deployed and rolled back together."""
 
 
 class Health(Part):
     """How an instance shows that it is ready: one of `path`, `command` and `tcp`."""
 
     path: Annotated[str, Field(pattern=URL_PATH)] | None = None
+    """Asked for with GET on the app's port; an answer of 200 to 399 is healthy."""
     host: Domain | None = None
+    """The Host header of that request; the app's first domain unless told, and `localhost` without domains."""
     headers: dict[str, Text] = {}
+    """Further headers of that request."""
     command: Words | None = None
+    """Run inside the instance; exit code 0 is healthy."""
     tcp: Literal[True] | None = None
+    """Healthy as soon as the port takes connections; what is checked when nothing is written."""
     every: Wait = 1.0
+    """The pause between two checks, of a new instance and later on by the proxy."""
     within: Wait = 60.0
+    """How long a new instance has, from its start, until it is healthy; longer is a failed deploy."""
 
     @model_validator(mode="after")
     def one_way(self) -> Health:
@@ -124,52 +161,84 @@ class Hooks(Part):
     """Programs on the operator's computer."""
 
     before_deploy: Words | None = None
+    """Runs in the project's folder before anything is built or sent; when it fails, nothing has changed."""
     after_deploy: Words | None = None
+    """Runs in the project's folder when all machines have the new release."""
 
 
 class Timeouts(Part):
     """How long the proxy waits: for the start of an answer, and on a quiet connection."""
 
     response: Wait = 60.0
+    """How long the app may be silent while it answers a request; then the proxy answers 504."""
     idle: Wait = 3600.0
+    """How long a websocket or a tcp connection may be silent."""
 
 
 class Deploy(Part):
     """How a new release takes over."""
 
     strategy: Literal["rolling", "recreate"] | None = None
+    """`rolling`: new ones start beside old ones; `recreate`: old ones stop first, the default with volumes."""
     keep: Annotated[Whole, Field(ge=1, le=100)] = 5
+    """How many releases stay on each machine, the present one included."""
 
 
 class App(Part):
     """One app: what runs, where, and how it is reached."""
 
     build: Build | None = None
+    """Build the image from source; an app has either this or `image`."""
     image: Reference | SameImage | None = None
+    """A reference like postgres:17, looked up once, or `{app: NAME}`: the image of another app."""
     machines: tuple[Name, ...] | None = None
+    """Where it runs; must be written when there is more than one machine."""
     instances: Annotated[Whole, Field(ge=1, le=50)] = 1
+    """How many containers of it run on each of its machines."""
     port: Port | None = None
+    """What it listens on inside its container; also its port at APP.STACK.internal."""
     protocol: Literal["http", "tcp"] = "http"
+    """`tcp`: connections are passed through as they are; for databases and the like."""
     domains: tuple[Domain, ...] = ()
+    """Host names for which the proxy on port 80 leads here."""
     path: Annotated[str, Field(pattern=ROUTE_PATH)] = "/"
+    """Which part of its domains it takes; the longest path of all apps wins."""
     health: Health = Health()
+    """How an instance shows that it is ready."""
     memory: Size | None = None
+    """The most memory that each instance may have; Docker kills one that takes more."""
     cpus: Annotated[float, Field(strict=True, gt=0)] | None = None
+    """How many processors' worth of time each instance may take."""
     env: dict[str, Text] = {}
+    """Environment variables of this app; they come over those of the whole file."""
     files: dict[str, Target] = {}
+    """Files of the project that are mounted read-only, as SOURCE: /path/in/the/container."""
     volumes: dict[Name, Target] = {}
+    """Data that outlives releases, as NAME: /path/in/the/container."""
     command: Words | None = None
+    """What runs instead of the image's own command."""
     release_command: Words | None = None
+    """Runs once per deploy in the new image, on the app's first machine, before any traffic moves."""
     needs: tuple[Name, ...] = ()
+    """Apps that are deployed before this one, and run on the same machine."""
     before_start: str | None = None
+    """A bash file that runs on the machine before new instances start."""
     after_start: str | None = None
+    """A bash file that runs on the machine when the new instances are healthy, before traffic moves."""
     hooks: Hooks = Hooks()
+    """Programs on your computer, around a deploy of this app."""
     stop_timeout: Duration = 10.0
+    """How long an instance has to end after SIGTERM; then it is killed."""
     drain_timeout: Duration = 30.0
+    """How long old instances may finish their requests after the switch."""
     timeouts: Timeouts = Timeouts()
+    """How long the proxy waits."""
     network: Literal["stack", "host"] = "stack"
+    """`host`: no network of its own, and nothing in front; one instance, stopped before it starts anew."""
     deploy: Deploy = Deploy()
+    """How a new release takes over, and how many are kept."""
     options: tuple[Text, ...] = ()
+    """Further words for `docker run`."""
 
     @property
     def strategy(self) -> str:
@@ -182,16 +251,25 @@ class Images(Part):
     """The system's own parts: an image reference, or null for one made from the distribution's package."""
 
     proxy: Reference | None = "haproxy:3.2"
+    """The HAProxy image; what cannot be pulled is built from Debian's package."""
     dns: Reference | None = None
+    """The image of the name server (dnsmasq); null builds it from Debian's package."""
 
 
 class Config(Part):
     """A whole handful.yml with its overlay."""
 
     project: Name
+    """What all of this is called; with the environment's name behind it, it is the stack."""
     machines: dict[Name, Machine] = {}
+    """The machines, by names of your choice."""
     provider: Provider | None = None
+    """Who makes the machines that have no address."""
     ssh: Ssh = Ssh()
+    """How to log in to the machines that have an address."""
     env: dict[str, Text] = {}
+    """Environment variables of every app."""
     apps: dict[Name, App] = {}
+    """What runs, by names of your choice."""
     images: Images = Images()
+    """The system's own parts on each machine."""

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 FORMAT = 1
+# A folder that is not named like a release was left behind by a copy that was cut short.
+RELEASE = re.compile(r"\d+-[0-9a-f]+")
+# The columns that are read of `ss -Hltnp`, and of HAProxy's `show servers state`.
+SS_COLUMNS = 4
+SLOT_COLUMNS = 7
 
 
 def parse(machine: str, text: str, *, now: float = 0.0) -> Facts:
@@ -26,7 +31,7 @@ def parse(machine: str, text: str, *, now: float = 0.0) -> Facts:
             message = f"{machine} told facts of format {told['format']}, this handful reads {FORMAT}"
             raise ObserveFailed(message)
         return _facts(machine, told, now)
-    except (ValueError, KeyError, TypeError) as wrong:
+    except (AttributeError, KeyError, TypeError, ValueError) as wrong:
         message = f"{machine} did not tell its facts"
         raise ObserveFailed(
             message, detail=f"{type(wrong).__name__}: {wrong}\n{text[:300]}",
@@ -98,11 +103,12 @@ def _listeners(lines: Iterable[str]) -> Iterable[Listener]:
     """Read `ss -Hltnp`: State Recv-Q Send-Q Local:Port Peer:Port users:((name,pid=…,fd=…))."""
     for line in lines:
         words = line.split()
-        if len(words) < 4 or ":" not in words[3]:
+        if len(words) < SS_COLUMNS:
             continue
         address, _, port = words[3].rpartition(":")
         process = re.search(r'\(\("([^"]+)"', line)
-        yield Listener(address.split("%")[0], int(port), process[1] if process else "a process")
+        if port.isdecimal():
+            yield Listener(address.split("%")[0], int(port), process[1] if process else "a process")
 
 
 def _slots(lines: Iterable[str]) -> Iterable[Slot]:
@@ -112,19 +118,20 @@ def _slots(lines: Iterable[str]) -> Iterable[Slot]:
     """
     for line in lines:
         words = line.split()
-        if len(words) > 6 and words[0].isdigit():
+        if len(words) >= SLOT_COLUMNS and words[0].isdigit():
             yield Slot(words[1], words[3], words[4], up=words[5] == "2", ready=words[6] in {"0", "4"})
 
 
 def _stack(told: Mapping[str, Any]) -> StackState:
     return StackState(
-        holder=(told["holder"] or "").strip(),
-        history=tuple(entry for entry in map(_document, told["history"]) if entry),
+        holder="" if told["holder"] is None else told["holder"].strip() or "somebody who did not write down a name",
+        history=tuple(entry for entry in map(_document, told["history"]) if isinstance(entry.get("deploy"), int)),
         apps={name: _app(each) for name, each in told["apps"].items()},
     )
 
 
 def _app(told: Mapping[str, Any]) -> AppState:
+    releases = {name: _document(text) for name, text in told["releases"].items()}
     return AppState(
         number=told["number"],
         instances=told["instances"],
@@ -132,5 +139,5 @@ def _app(told: Mapping[str, Any]) -> AppState:
         stopped=told["stopped"],
         deploying=(told["deploying"] or "").strip().removeprefix("releases/"),
         released=tuple(told["released"]),
-        releases={name: _document(text) for name, text in told["releases"].items()},
+        releases={name: read for name, read in releases.items() if read and RELEASE.fullmatch(name)},
     )

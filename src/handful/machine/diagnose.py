@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from handful.machine.access import Access
 
 SECONDS = 5.0
+USUAL_PORT = 22
 
 
 def unreachable(access: Access, said: str) -> Unreachable:
@@ -26,7 +27,8 @@ def unreachable(access: Access, said: str) -> Unreachable:
         return Unreachable(f"{target} cannot be reached over its jump host", detail=detail, advice=by_hand)
     if not _answers(host, port):
         return Unreachable(
-            f"{target} does not answer", detail=detail,
+            f"{target} does not answer",
+            detail=detail,
             advice=f"Is it up, and is its address right? A firewall may be in between. {by_hand}",
         )
     if _key_changed(settings, host, port):
@@ -36,7 +38,8 @@ def unreachable(access: Access, said: str) -> Unreachable:
             advice=f"If you know why, forget the old key: ssh-keygen -R {_known_name(host, port)} and try again.",
         )
     return Unreachable(
-        f"{target} refuses the login of {settings.get('user', 'this user')}", detail=detail,
+        f"{target} refuses the login of {settings.get('user', 'this user')}",
+        detail=detail,
         advice=f"Its authorized_keys must hold your key. {by_hand}",
     )
 
@@ -76,11 +79,11 @@ def _key_changed(settings: dict[str, str], host: str, port: int) -> bool:
 def _keys(text: str) -> set[tuple[str, str]]:
     """Return (type, key) of lines `host type key`."""
     rows = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
-    return {(row[1], row[2]) for row in rows if len(row) > 2}
+    return {(row[1], row[2]) for row in rows if row[2:]}
 
 
 def _known_name(host: str, port: int) -> str:
-    return host if port == 22 else f"[{host}]:{port}"
+    return host if port == USUAL_PORT else f"[{host}]:{port}"
 
 
 def _by_hand(access: Access) -> str:

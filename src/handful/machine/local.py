@@ -40,8 +40,16 @@ def run(
     """
     try:
         done = subprocess.run(
-            list(argv), input=stdin, cwd=cwd, env=env, timeout=timeout, capture_output=True,
-            text=True, encoding="utf-8", errors="replace", check=False,
+            list(argv),
+            input=stdin,
+            cwd=cwd,
+            env=env,
+            timeout=timeout,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
         )
     except FileNotFoundError as missing:
         message = f"{argv[0]}: no such program on this computer"

@@ -37,12 +37,15 @@ class Session:
     """One running program: bytes and then heartbeats go in, lines come out, in one thread and without blocking."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], sent: bytes, on_line: Callable[[str], None],
-        stopped: Callable[[], bool] | None = None,
+        self,
+        process: subprocess.Popen[bytes],
+        sent: bytes,
+        on_line: Callable[[str], None],
+        stopped: Callable[[], bool],
     ) -> None:
         """Take over a process whose three streams are pipes.
 
-        Without `stopped`, stdin is closed as soon as `sent` has gone; with it, heartbeats follow until it says so.
+        After `sent`, a heartbeat follows every few seconds until `stopped` says so; then stdin is closed.
         """
         self._process = process
         self._waiting = memoryview(sent)
@@ -55,7 +58,8 @@ class Session:
     def relay(self) -> Ended:
         """Go on until the program has closed its output and ended."""
         streams = self._process
-        assert streams.stdin and streams.stdout and streams.stderr
+        if streams.stdin is None or streams.stdout is None or streams.stderr is None:
+            raise ValueError("a session needs three pipes")
         with selectors.DefaultSelector() as selector:
             for stream, kind in ((streams.stdout, "out"), (streams.stderr, "err")):
                 os.set_blocking(stream.fileno(), False)
@@ -78,11 +82,11 @@ class Session:
         stdin = self._process.stdin
         if stdin is None or stdin.closed:
             return
-        if (self._stopped() if self._stopped else not self._waiting):
+        if self._stopped():
             self._unwatch(selector)
             self._close()
             return
-        if self._stopped and not self._waiting and time.monotonic() >= self._beat:
+        if not self._waiting and time.monotonic() >= self._beat:
             self._waiting, self._beat = memoryview(b".\n"), time.monotonic() + HEARTBEAT_SECONDS
         try:
             while self._waiting:

@@ -28,7 +28,10 @@ OPTIONS = (
 # As root, through sudo when the user is another.
 AS_ROOT = 'if [ "$(id -u)" = 0 ]; then exec "$@"; else exec sudo -n "$@"; fi'
 # The tar ends, the heartbeat begins: tar reads no further than its own end.
-UNPACK = 'umask 077; folder=$(mktemp -d /run/handful.XXXXXX) && tar -xf - -C "$folder" && exec bash "$folder/session.bash" "$folder"; rm -rf "$folder"; exit 1'
+UNPACK = (
+    'umask 077; folder=$(mktemp -d /run/handful.XXXXXX) && tar -xf - -C "$folder" && '
+    'exec bash "$folder/session.bash" "$folder"; rm -rf "$folder"; exit 1'
+)
 
 
 def command(access: Access, words: Sequence[str], *, terminal: bool = False, batch: bool = True) -> list[str]:
@@ -52,10 +55,12 @@ def ask(access: Access, script: str) -> Ended:
     return Ended(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
 
 
-def relay(access: Access, script: str, on_line: Callable[[str], None]) -> Ended:
-    """Run a bash script that comes on stdin, as a whole before it starts, and pass on each line as it comes; one session."""
-    process = _start(command(access, ["bash", "-c", 'script=$(cat); exec bash -c "$script"']))
-    return Session(process, script.encode(), on_line).relay()
+def relay(access: Access, script: str, on_line: Callable[[str], None], stopped: Callable[[], bool]) -> Ended:
+    """Run a bash script and pass on each line as it comes; one session.
+
+    A heartbeat goes over stdin until `stopped` says so: a script that goes on for ever ends when its stdin does.
+    """
+    return Session(_start(command(access, ["bash", "-c", script])), b"", on_line, stopped).relay()
 
 
 def work(access: Access, tar: bytes, on_line: Callable[[str], None], stopped: Callable[[], bool]) -> Ended:
@@ -74,12 +79,18 @@ def send_images(access: Access, names: Sequence[str], stopped: Callable[[], bool
     Raises CommandFailed when the engine here cannot save them; ends early once `stopped` says so.
     """
     save = subprocess.Popen(
-        ["docker", "save", *names], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        ["docker", "save", *names],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         start_new_session=True,
     )
     load = subprocess.Popen(
-        command(access, ["docker", "load", "--quiet"]), stdin=save.stdout, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, start_new_session=True,
+        command(access, ["docker", "load", "--quiet"]),
+        stdin=save.stdout,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     )
     if save.stdout is not None:
         save.stdout.close()

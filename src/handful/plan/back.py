@@ -9,7 +9,7 @@ from handful.errors import PlanRefused, UsageError
 from handful.plan.order import together
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from handful.config.model import Config
     from handful.facts.model import Facts
@@ -20,7 +20,7 @@ class Past:
     """One deploy as the machines' histories tell it.
 
     `apps` maps an app to (release before, release after), "" where there was none; `outcomes` maps a machine
-    to `done`, `failed`, `interrupted`, or `unfinished` when it began and never ended.
+    to `done`, `failed`, `interrupted`, `at work`, or `unfinished` when it began and never ended.
     """
 
     number: int
@@ -36,8 +36,13 @@ class Past:
     @property
     def outcome(self) -> str:
         """The worst of its machines' outcomes."""
-        worst = ("unfinished", "interrupted", "failed", "done")
+        worst = ("at work", "unfinished", "interrupted", "failed", "done")
         return next((each for each in worst if each in self.outcomes.values()), "done")
+
+    @property
+    def vain(self) -> bool:
+        """Whether no machine took it: all of them went back by themselves."""
+        return set(self.outcomes.values()) <= {"failed", "interrupted"}
 
 
 def history(stack: str, facts: Mapping[str, Facts]) -> tuple[Past, ...]:
@@ -47,14 +52,18 @@ def history(stack: str, facts: Mapping[str, Facts]) -> tuple[Past, ...]:
     seconds: dict[int, float] = {}
     for name, machine in facts.items():
         state = machine.stack(stack)
+        last = 0
         for entry in state.history:
             number = int(entry.get("deploy", 0))
             if entry.get("event") == "begun":
                 begun.setdefault(number, entry)
-                outcomes.setdefault(number, {})[name] = "at work" if state.holder else "unfinished"
+                outcomes.setdefault(number, {})[name] = "unfinished"
+                last = number
             elif number in begun:
                 outcomes.setdefault(number, {})[name] = str(entry.get("outcome", "failed"))
                 seconds[number] = seconds.get(number, 0.0) + float(entry.get("seconds", 0))
+        if state.holder and outcomes.get(last, {}).get(name) == "unfinished":
+            outcomes[last][name] = "at work"
     return tuple(_past(begun[n], outcomes.get(n, {}), seconds.get(n, 0.0)) for n in sorted(begun))
 
 
@@ -68,32 +77,39 @@ class Back:
 
 
 def way_back(config: Config, stack: str, facts: Mapping[str, Facts], app: str | None, wanted: str | None) -> Back:
-    """Return where a rollback goes: of everything, of one app (with those that share its image), or to a named release.
+    """Return where a rollback goes: of everything, of one app and those that share its image, or to a named release.
 
+    A rollback that some machines did not take is finished before anything goes further back.
     Raises PlanRefused or UsageError, naming the releases that are kept.
     """
+    if app is not None and app not in config.apps:
+        message = f"there is no app {app} in handful.yml"
+        raise UsageError(message, advice=f"Its apps: {', '.join(config.apps)}.")
     past = history(stack, facts)
+    releases = {identifier for each in facts.values() for identifier in each.app(stack, app or "").releases}
+    if app is not None and wanted is not None:
+        return Back({app: chosen_release(app, wanted, releases)})
+    half = _half_undone(past, stack, facts)
+    if half is not None and (app is None or app in half.apps):
+        return _back(config, {name: after for name, (_, after) in half.apps.items()}, half.undoes)
     if app is None:
         undone = last_deploy(past)
         targets, kept = undo(undone)
         if not targets:
             message = f"deploy {undone.number} was the first of {', '.join(kept)}: there is nothing to go back to"
             raise PlanRefused(message, advice="See: handful history")
-        return Back({name: to for name, to in targets.items() if name in config.apps}, undone.number, kept)
-    if app not in config.apps:
-        message = f"there is no app {app} in handful.yml"
-        raise UsageError(message, advice=f"Its apps: {', '.join(config.apps)}.")
-    releases = {identifier for machine in facts.values() for identifier in machine.app(stack, app).releases}
-    if wanted is not None:
-        return Back({app: chosen_release(app, wanted, releases)})
-    current = next((c for machine in facts.values() if (c := machine.app(stack, app).current)), "")
+        return _back(config, targets, undone.number, kept)
+    current = {release for each in facts.values() if (release := each.app(stack, app).current)}
     undone = deploy_of(app, current, past, releases)
     shared = together([app], config.apps)
-    return Back({name: to for name, to in undo(undone)[0].items() if name in shared}, undone.number)
+    return _back(config, {name: to for name, to in undo(undone)[0].items() if name in shared}, undone.number)
 
 
 def last_deploy(past: Iterable[Past]) -> Past:
-    """Return the last deploy that released something and was not undone since. Raises PlanRefused when there is none."""
+    """Return the last deploy that released something and was not undone since.
+
+    Raises PlanRefused when there is none.
+    """
     standing = _standing(past)
     if not standing:
         message = "there is no deploy to undo"
@@ -107,27 +123,40 @@ def undo(past: Past) -> tuple[dict[str, str], tuple[str, ...]]:
     return targets, tuple(app for app, (before, _) in past.apps.items() if not before)
 
 
-def deploy_of(app: str, current: str, past: Iterable[Past], kept: Iterable[str]) -> Past:
+def deploy_of(app: str, current: Collection[str], past: Iterable[Past], kept: Iterable[str]) -> Past:
     """Return the standing deploy that brought an app's present release in place of an earlier one.
 
+    `current` holds what the app's machines run: more than one release in a fleet that was left unfinished.
     Raises PlanRefused, naming the releases that are kept.
     """
     for each in reversed(_standing(past)):
         before, after = each.apps.get(app, ("", ""))
-        if before and after == current and before != after:
+        if before and after in current and before != after:
             return each
-    message = f"{app} has no release before {current or 'this one'}"
+    message = f"{app} has no release before {', '.join(sorted(current)) or 'this one'}"
     raise PlanRefused(message, advice=_kept_advice(app, kept))
 
 
 def chosen_release(app: str, wanted: str, kept: Iterable[str]) -> str:
-    """Return the kept release that `wanted` names: whole, or by its counter. Raises UsageError, naming those that are."""
+    """Return the kept release that `wanted` names: whole, or by its counter.
+
+    Raises UsageError, naming those that are kept.
+    """
     kept = tuple(kept)
     found = [each for each in kept if wanted in {each, each.split("-")[0], each.split("-")[0].lstrip("0")}]
     if len(found) == 1:
         return found[0]
     message = f"{app} has no release {wanted}" if not found else f"{wanted} names more than one release of {app}"
     raise UsageError(message, advice=_kept_advice(app, found or kept))
+
+
+def _back(config: Config, targets: Mapping[str, str], undoes: int | None, kept: tuple[str, ...] = ()) -> Back:
+    """Leave out apps that are not in the file any more: nothing says where they would run."""
+    found = {name: to for name, to in targets.items() if name in config.apps}
+    if not found:
+        message = f"deploy {undoes} was of {', '.join(targets)}, which handful.yml does not name any more"
+        raise PlanRefused(message, advice="Name the app to take back: handful rollback APP. See: handful history")
+    return Back(found, undoes, kept)
 
 
 def _kept_advice(app: str, kept: Iterable[str]) -> str:
@@ -147,22 +176,48 @@ def _past(entry: Mapping[str, Any], outcomes: Mapping[str, str], seconds: float)
     )
 
 
+def _half_undone(past: Iterable[Past], stack: str, facts: Mapping[str, Facts]) -> Past | None:
+    """Return the last act when it is a rollback and a machine still runs what it was to take away."""
+    last = next((each for each in reversed(tuple(past)) if not each.vain), None)
+    if last is None or last.undoes is None:
+        return None
+    changed = {app: before for app, (before, after) in last.apps.items() if before != after}
+    left = any(each.app(stack, app).current == before for each in facts.values() for app, before in changed.items())
+    return last if left else None
+
+
 def _standing(past: Iterable[Past]) -> list[Past]:
-    """Return deploys in force: a rollback takes away what it undid, and itself."""
+    """Return deploys in force, each with the apps that it still has to answer for.
+
+    A rollback takes away what it undid, and itself. A removal takes an app out of all earlier deploys: its
+    releases are gone. A deploy that only finishes an earlier one on more machines takes its place.
+    """
     standing: list[Past] = []
     for each in past:
-        if set(each.outcomes.values()) <= {"failed", "interrupted"}:
+        if each.vain:
             continue
         if each.undoes is not None:
-            standing = [left for other in standing if (left := _without(other, each)) is not None]
-        elif any(before != after for before, after in each.apps.values()):
-            standing.append(each)
+            undone = each.undoes
+            standing = [_less(other, each.apps) if other.number == undone else other for other in standing]
+            standing = [other for other in standing if other.number != undone or undo(other)[0]]
+            continue
+        gone = {app for app, (_, after) in each.apps.items() if not after}
+        new = {app: pair for app, pair in each.apps.items() if app not in gone and pair[0] != pair[1]}
+        standing = _before(standing, new, gone)
+        standing = [other for other in [*standing, replace(each, apps=new)] if other.apps]
     return standing
 
 
-def _without(past: Past, rollback: Past) -> Past | None:
-    """Return what is left of a deploy after a rollback; None when nothing is left to undo."""
-    if past.number != rollback.undoes:
-        return past
-    left = {app: change for app, change in past.apps.items() if app not in rollback.apps}
-    return replace(past, apps=left) if any(before for before, _ in left.values()) else None
+def _before(standing: Iterable[Past], new: Mapping[str, tuple[str, str]], gone: Collection[str]) -> list[Past]:
+    """Return what earlier deploys still answer for, once a later one releases `new` and removes `gone`."""
+    left: list[Past] = []
+    finished = dict(new)
+    for each in reversed(tuple(standing)):
+        again = {app for app in each.apps if finished.pop(app, None) == each.apps[app]}
+        left.insert(0, _less(each, again | set(gone)))
+    return left
+
+
+def _less(past: Past, apps: Collection[str]) -> Past:
+    """Return a deploy without some of its apps."""
+    return replace(past, apps={app: pair for app, pair in past.apps.items() if app not in apps})

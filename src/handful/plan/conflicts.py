@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from handful.errors import HandfulError, Locked, NoDocker, PlanRefused
+from handful.errors import Locked, NoDocker, PlanRefused
 from handful.plan.order import machines_of
 
 if TYPE_CHECKING:
@@ -14,14 +15,21 @@ if TYPE_CHECKING:
     from handful.facts.model import Facts
 
 OLDEST_DOCKER = (20, 10)
-PARTS = {"network": 1, "names": 1, "proxy": 1}
-EVERYWHERE = {"*", "0.0.0.0", "[::]"}
+PARTS = MappingProxyType({"network": 1, "names": 1, "proxy": 1})
+EVERYWHERE = frozenset({"*", "0.0.0.0", "[::]"})  # noqa: S104  # as ss writes it; nothing is bound
 EDGE_PORT = 80
 SPARE_DISK = 300 * 1024**2
 
 
-def check_machine(facts: Facts, stack: str) -> None:
-    """Refuse a machine without a usable Docker, one that a newer handful prepared, or one where a deploy is at work."""
+def check_lock(facts: Facts, stack: str) -> None:
+    """Refuse to plan while a deploy of the stack is at work: what it does is not in the facts yet."""
+    if holder := facts.stack(stack).holder:
+        message = f"another deploy is at work on {stack} ({facts.machine})"
+        raise Locked(message, detail=holder, advice="Wait until it has ended, then try again.")
+
+
+def check_machine(facts: Facts) -> None:
+    """Refuse a machine without a usable Docker, or one that a newer handful set up."""
     if not facts.docker:
         message = f"{facts.machine} has no Docker that answers"
         raise NoDocker(
@@ -31,9 +39,6 @@ def check_machine(facts: Facts, stack: str) -> None:
     if tuple(int(part) for part in facts.docker.split(".")[:2] if part.isdigit()) < OLDEST_DOCKER:
         message = f"Docker {facts.docker} on {facts.machine} is too old"
         raise NoDocker(message, advice="handful needs Docker 20.10 or newer.")
-    if holder := facts.stack(stack).holder:
-        message = f"another deploy is at work on {stack} ({facts.machine})"
-        raise Locked(message, detail=holder, advice="Wait until it has ended, then try again.")
     for part, version in facts.parts.get("parts", {}).items():
         if version > PARTS.get(part, 0):
             message = f"{facts.machine} was set up by a newer handful ({facts.parts.get('handful', '?')})"
@@ -88,11 +93,12 @@ def _routes(name: str, app: App, stack: str, facts: Facts) -> Iterable[str]:
         if owner != f"{stack}.{name}":
             owner_stack, _, owner_app = owner.partition(".")
             if owner_stack != stack:
-                yield f"{domain}{app.path} of {name} is taken on {facts.machine} by {owner_app} of the stack {owner_stack}"
+                holder = f"{owner_app} of the stack {owner_stack}"
+                yield f"{domain}{app.path} of {name} is taken on {facts.machine} by {holder}"
 
 
 def _ports(name: str, port: int, app: App, facts: Facts) -> Iterable[str]:
-    """A service address cannot listen on a port that somebody holds on all addresses; nor can the edge."""
+    """Say who holds a port on all addresses: no service address can listen on it then, nor the edge."""
     edge_is_ours = "10-edge.cfg" in facts.proxy_files
     wanted = {port} | ({EDGE_PORT} if app.domains else set())
     for listener in facts.listening:
@@ -102,13 +108,8 @@ def _ports(name: str, port: int, app: App, facts: Facts) -> Iterable[str]:
 
 
 def check_disk(facts: Facts, needed: int) -> None:
-    """Refuse when the images to come would fill the disk."""
+    """Refuse when the images to come, of `needed` bytes as far as known, would fill the disk."""
     if facts.disk_free < needed + SPARE_DISK:
-        raise disk_full(facts, needed)
-
-
-def disk_full(facts: Facts, needed: int) -> HandfulError:
-    """Say what is free, and what is needed, in megabytes."""
-    free, want = facts.disk_free // 1024**2, (needed + SPARE_DISK) // 1024**2
-    message = f"{facts.machine} has {free} MB of disk left; this deploy needs about {want} MB"
-    return PlanRefused(message, advice="Nothing was changed. Make room: docker system df, on the machine.")
+        free, want = facts.disk_free // 1024**2, (needed + SPARE_DISK) // 1024**2
+        message = f"{facts.machine} has {free} MB of disk left; this deploy needs about {want} MB"
+        raise PlanRefused(message, advice="Nothing was changed. Make room: docker system df, on the machine.")

@@ -37,7 +37,11 @@ class AppSource:
 
 @dataclass(frozen=True)
 class Intent:
-    """What the user asked for. `apps` empty: all. `targets`: releases to go (back) to, by app, instead of the file's."""
+    """What the user asked for.
+
+    `apps` empty: all. `targets`: releases to go (back) to, by app, instead of the file's. `images`: the tags of the
+    system's own parts.
+    """
 
     what: str = "deploy"
     apps: tuple[str, ...] = ()

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from handful.errors import PlanRefused, UsageError
 from handful.plan import steps
 from handful.plan.back import history
-from handful.plan.conflicts import check_apps, check_disk, check_machine
+from handful.plan.conflicts import check_apps, check_disk, check_lock, check_machine
 from handful.plan.model import Change, Plan, Release, Step, Work
 from handful.plan.order import machines_of, together
 from handful.plan.release import describe, reasons, release
 from handful.plan.traffic import numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from handful.config.model import Config
     from handful.facts.model import AppState, Facts
@@ -31,8 +31,11 @@ def make_plan(
     """
     chosen = choose(config, intent)
     involved = [name for name in config.machines if name in facts]
+    strays = _strays(config, stack, facts, intent)
     for machine in involved:
-        check_machine(facts[machine], stack)
+        check_lock(facts[machine], stack)
+        if _touches(machine, chosen, strays, config):
+            check_machine(facts[machine])
     check_apps(chosen, config, stack, facts)
     releases = {name: _wanted(name, config, stack, facts, sources, intent) for name in chosen}
     changes = [
@@ -41,7 +44,7 @@ def make_plan(
         for name in chosen
         if machine in machines_of(name, config) and (not intent.machines or machine in intent.machines)
     ]
-    changes += _strays(config, stack, facts, intent)
+    changes += strays
     works = [_work(m, config, stack, facts, releases, changes, sources, intent) for m in involved]
     waves = tuple((work,) for work in works if work.steps)
     return _plan(stack, facts, waves, tuple(changes), intent)
@@ -57,6 +60,11 @@ def choose(config: Config, intent: Intent) -> tuple[str, ...]:
     if intent.targets:
         return tuple(name for name in config.apps if name in intent.targets)
     return together(wanted, config.apps) if wanted else tuple(config.apps)
+
+
+def _touches(machine: str, chosen: Iterable[str], strays: Iterable[Change], config: Config) -> bool:
+    """Whether a plan may do something on a machine; a broken machine beside it is no reason to refuse."""
+    return any(machine in machines_of(name, config) for name in chosen) or any(c.machine == machine for c in strays)
 
 
 def _wanted(
@@ -90,11 +98,12 @@ def _change(
 ) -> Change:
     state = facts.app(stack, name)
     why = _reasons(name, config, stack, facts, state, wanted)
-    if intent.what in {"restart", "start"}:
+    same = state.current == wanted.id
+    if state.stopped and same and not state.deploying and intent.what not in {"start", "restart"}:
+        return Change(machine, name, "nothing", state.current, wanted.id, ("it is stopped",))
+    if intent.what == "restart" or (intent.what == "start" and why):
         why = (*why, intent.what)
-    elif state.stopped and why and not reasons(state.releases.get(state.current, {}), wanted.manifest):
-        why = ()
-    action = "nothing" if not why else "restart" if state.current == wanted.id else "deploy"
+    action: Literal["nothing", "restart", "deploy"] = "nothing" if not why else "restart" if same else "deploy"
     return Change(machine, name, action, state.current, wanted.id, why)
 
 
@@ -102,7 +111,8 @@ def _reasons(
     name: str, config: Config, stack: str, facts: Facts, state: AppState, wanted: Release
 ) -> tuple[str, ...]:
     app = config.apps[name]
-    running = [c for c in facts.instances(stack, name) if c.running and c.restart != "no" and c.release == state.current]
+    lasting = [c for c in facts.instances(stack, name) if c.running and c.restart != "no"]
+    running = [c for c in lasting if c.release == state.current]
     if state.current != wanted.id:
         return reasons(state.releases.get(state.current, {}), wanted.manifest) or (f"release {wanted.id} is wanted",)
     if state.deploying:
@@ -135,7 +145,7 @@ def _work(
     moving = [change.app for change in mine if change.action != "remove"]
     gone = [change for change in mine if change.action == "remove"]
     whole = intent.what in {"deploy", "apply"}
-    placed = any(machine in machines_of(name, config) for name in config.apps)
+    placed = any(machine in machines_of(name, config) for name in releases)
     first = steps.setup(here, intent.images, intent.handful) if placed and (moving or whole) else ()
     if not moving and not gone and not first:
         return Work(machine, ())
@@ -145,13 +155,12 @@ def _work(
         message = f"{machine} does not keep {names}"
         raise PlanRefused(message, advice="See: handful history. A deploy of the older source brings it back.")
     images = _images(here, [releases[app] for app in moving], first, intent.images)
-    check_disk(here, sum(sources[app].image.size for app in moving if app in sources and sources[app].image.name in images))
-    return Work(
-        machine,
-        (*first, *_app_steps(machine, config, stack, facts, releases, moving, uploads, intent), *_removals(stack, here, gone)),
-        uploads,
-        images,
-    )
+    if images:
+        sizes = {each.image.name: each.image.size for each in sources.values()}
+        check_disk(here, sum(sizes.get(image, 0) for image in images))
+    inner = _app_steps(machine, config, stack, facts, releases, moving, uploads, intent)
+    ends = (steps.end("remove", stack, change.app, here) for change in gone)
+    return Work(machine, (*first, *inner, *ends), uploads, images)
 
 
 def _app_steps(
@@ -161,7 +170,7 @@ def _app_steps(
     if not moving:
         return []
     served = [name for name, app in config.apps.items() if app.port is not None and app.network == "stack"]
-    given = numbers(stack, served, facts)
+    given = numbers(stack, {name: machines_of(name, config) for name in served}, facts)
     found = [Step("ensure_network", {"stack": stack})]
     found += [steps.place(stack, app, config.apps[app], given.get(app)) for app in moving]
     found += [steps.receive(stack, upload.app, upload.id) for upload in uploads]
@@ -187,21 +196,13 @@ def _images(
     return tuple(dict.fromkeys(image for image in needed if image not in here.images))
 
 
-def _removals(stack: str, here: Facts, gone: list[Change]) -> list[Step]:
-    found = []
-    for change in gone:
-        settings = here.app(stack, change.app).releases.get(change.before, {}).get("settings", {})
-        timeout = str(round(float(settings.get("stop_timeout", 10))))
-        found.append(Step("remove_app", {"stack": stack, "app": change.app, "stop_timeout": timeout}))
-    return found
-
-
 def _plan(
-    stack: str, facts: Mapping[str, Facts], waves: tuple[tuple[Work, ...], ...], changes: tuple[Change, ...], intent: Intent
+    stack: str, facts: Mapping[str, Facts], waves: tuple[tuple[Work, ...], ...], changes: tuple[Change, ...],
+    intent: Intent,
 ) -> Plan:
     past = history(stack, facts)
     number = past[-1].number + 1 if past else 1
-    apps = {c.app: {"from": c.before, "to": c.after} for c in reversed(changes) if c.action != "nothing"}
+    apps = _apps_told(changes)
     begun: dict[str, Any] = {
         "deploy": number, "event": "begun", "what": intent.what, "when": intent.when, "who": intent.who,
         "from": intent.host, "machines": [work.machine for wave in waves for work in wave], "apps": apps,
@@ -213,3 +214,18 @@ def _plan(
         for wave in waves for work in wave if work.steps and work.steps[0].script.startswith("setup")
     )
     return Plan(stack, number, intent.what, begun, waves, (*set_up, *changes))
+
+
+def _apps_told(changes: Iterable[Change]) -> dict[str, dict[str, str]]:
+    """Return what history says of each app: from which release to which, as its first machine that changes sees it.
+
+    An app that leaves a machine and stays on another keeps its release.
+    """
+    told: dict[str, dict[str, str]] = {}
+    staying = {change.app for change in changes if change.action != "remove"}
+    for change in sorted(changes, key=lambda each: each.before == each.after):
+        if change.action == "remove" and change.app in staying:
+            told.setdefault(change.app, {"from": change.before, "to": change.before})
+        elif change.action != "nothing":
+            told.setdefault(change.app, {"from": change.before, "to": change.after})
+    return told

@@ -45,12 +45,36 @@ def fingerprint(manifest: Mapping[str, Any]) -> str:
 
 def release(stack: str, identifier: str, manifest: Mapping[str, Any]) -> Release:
     """Return the release that a manifest describes, with the values that its run_app.bash starts from."""
+    health = _health_values(manifest["settings"]["health"])
+    values = {"stack": stack, "release": identifier, **_values(manifest), **health}
+    return Release(manifest["app"], identifier, {**manifest, "release": identifier}, values)
+
+
+def file_name(target: str) -> str:
+    """Return the name in `files/` of what is mounted at `target`: unique, and still readable."""
+    inner = target.removeprefix("/").rstrip("/")
+    return inner.replace("%", "%25").replace("_", "%5F").replace("/", "_")
+
+
+def reasons(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what differs between two manifests, in the user's words: `env LOG_LEVEL changed`."""
+    if not old:
+        return ("new here",)
+    found = [key + " changed" for key in ("image", "command") if old.get(key) != new.get(key)]
+    found += _differences("env", old.get("env", {}), new["env"])
+    found += _differences("file", old.get("files", {}), new["files"])
+    found += _differences("", _flat(old.get("settings", {})), _flat(new["settings"]))
+    if not found and old.get("settings", {}).get("proxy") != new["settings"]["proxy"]:
+        found.append("what handful tells the proxy changed")
+    if not found and old.get("hash") != new["hash"]:
+        found.append("the format of releases changed")
+    return tuple(found)
+
+
+def _values(manifest: Mapping[str, Any]) -> dict[str, Value]:
     settings = manifest["settings"]
-    health = settings["health"]
-    values: dict[str, Value] = {
-        "stack": stack,
+    return {
         "app": manifest["app"],
-        "release": identifier,
         "image": manifest["built_from"]["image"],
         "command": tuple(manifest["command"]),
         "port": str(settings["port"] or ""),
@@ -64,6 +88,13 @@ def release(stack: str, identifier: str, manifest: Mapping[str, Any]) -> Release
         "files": tuple(f"{file_name(target)}:{target}" for target in manifest["files"]),
         "options": tuple(settings["options"]),
         "release_command": tuple(settings["release_command"]),
+        "stop_timeout": str(math.ceil(settings["stop_timeout"])),
+        "drain_timeout": str(math.ceil(settings["drain_timeout"])),
+    }
+
+
+def _health_values(health: Mapping[str, Any]) -> dict[str, Value]:
+    return {
         "health_kind": health["kind"],
         "health_path": health["path"],
         "health_host": health["host"],
@@ -71,28 +102,7 @@ def release(stack: str, identifier: str, manifest: Mapping[str, Any]) -> Release
         "health_command": tuple(health["command"]),
         "health_every_ms": _milliseconds(health["every"]),
         "health_within_ms": _milliseconds(health["within"]),
-        "stop_timeout": str(math.ceil(settings["stop_timeout"])),
-        "drain_timeout": str(math.ceil(settings["drain_timeout"])),
     }
-    return Release(manifest["app"], identifier, {**manifest, "release": identifier}, values)
-
-
-def file_name(target: str) -> str:
-    """Return the name in `files/` of what is mounted at `target`: unique, and still readable."""
-    return target.strip("/").replace("_", "__").replace("/", "_")
-
-
-def reasons(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what differs between two manifests, in the user's words: `env LOG_LEVEL changed`."""
-    if not old:
-        return ("new here",)
-    found = [key + " changed" for key in ("image", "command") if old.get(key) != new.get(key)]
-    found += _differences("env", old.get("env", {}), new["env"])
-    found += _differences("file", old.get("files", {}), new["files"])
-    found += _differences("", _flat(old.get("settings", {})), _flat(new["settings"]))
-    if not found and old.get("hash") != new["hash"]:
-        found.append("the format of releases changed")
-    return tuple(found)
 
 
 def _settings(app: App, source: AppSource) -> dict[str, Any]:
@@ -111,6 +121,7 @@ def _settings(app: App, source: AppSource) -> dict[str, Any]:
         "health": _health(app),
         "stop_timeout": app.stop_timeout,
         "drain_timeout": app.drain_timeout,
+        "timeouts": {"response": app.timeouts.response, "idle": app.timeouts.idle},
         "proxy": proxy_lines(app),
         **{key: source.digests[path] for key in SIDE_SCRIPTS if (path := getattr(app, key))},
     }
@@ -143,6 +154,7 @@ def _differences(what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> I
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings with `health` one level down; the proxy's lines follow from the others."""
-    flat = {key: value for key, value in settings.items() if key not in {"health", "proxy"}}
-    return flat | {f"health.{key}": value for key, value in settings.get("health", {}).items()}
+    """Return settings with `health` and `timeouts` one level down; the proxy's lines follow from the others."""
+    flat = {key: value for key, value in settings.items() if key not in {"health", "timeouts", "proxy"}}
+    inner = {f"{key}.{name}": value for key in ("health", "timeouts") for name, value in settings.get(key, {}).items()}
+    return flat | inner

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Literal
 
 from handful.plan.conflicts import PARTS
 from handful.plan.model import Step
@@ -21,7 +22,7 @@ def setup(facts: Facts, images: Mapping[str, str], handful: str) -> tuple[Step, 
     """Return the machine-wide steps that are missing; none when the machine's parts are as they should be."""
     if setup_is_done(facts, images):
         return ()
-    machine = {"format": 1, "handful": handful, "parts": PARTS, "images": dict(images)}
+    machine = {"format": 1, "handful": handful, "parts": dict(PARTS), "images": dict(images)}
     return (
         Step("setup_network", {"range": RANGE}),
         Step("setup_names", {"image": images["names"], "address": NAMES_ADDRESS}),
@@ -32,8 +33,9 @@ def setup(facts: Facts, images: Mapping[str, str], handful: str) -> tuple[Step, 
 
 def setup_is_done(facts: Facts, images: Mapping[str, str]) -> bool:
     """Whether the proxy, the names and the service range are there, run, and are of the right image."""
-    parts = {c.part: c.image for c in facts.containers if c.running and c.part}
-    same = all(parts.get(part) == images[part] for part in ("names", "proxy"))
+    # By name: while an older proxy drains, two containers are the part `proxy`.
+    parts = {c.name: c.image for c in facts.containers if c.running and c.part}
+    same = all(parts.get(f"handful-{part}") == images[part] for part in ("names", "proxy"))
     return same and facts.service_range_local and facts.parts.get("parts") == PARTS
 
 
@@ -41,6 +43,14 @@ def place(stack: str, name: str, app: App, number: int | None) -> Step:
     """Write down an app's number and its count of instances."""
     values = {"stack": stack, "app": name, "number": "" if number is None else str(number)}
     return Step("place_app", {**values, "instances": str(app.instances), "keep": str(app.deploy.keep)})
+
+
+def end(action: Literal["stop", "remove"], stack: str, name: str, here: Facts) -> Step:
+    """Stop an app, or take it away, with the patience that its present release asks for."""
+    state = here.app(stack, name)
+    settings = state.releases.get(state.current, {}).get("settings", {})
+    timeout = str(math.ceil(settings.get("stop_timeout", 10)))
+    return Step(f"{action}_app", {"stack": stack, "app": name, "stop_timeout": timeout})
 
 
 def receive(stack: str, app: str, release: str) -> Step:

@@ -22,20 +22,25 @@ def service_address(number: int) -> str:
     return f"10.210.{number // 256}.{number % 256}"
 
 
-def numbers(stack: str, apps: Iterable[str], facts: Mapping[str, Facts]) -> dict[str, int]:
-    """Give each app its number: the one it has on any machine, else the lowest that is free on all of them."""
+def numbers(stack: str, apps: Mapping[str, Iterable[str]], facts: Mapping[str, Facts]) -> dict[str, int]:
+    """Give each app its number: the one it has on any machine, else the lowest that is free on all of them.
+
+    `apps` maps an app to the machines it is placed on. Raises PlanRefused when a number cannot be had there.
+    """
     held = {
-        (stack_name, app): state.number
-        for machine in facts.values()
-        for stack_name, found in machine.stacks.items()
+        (machine, stack_name, app): state.number
+        for machine, here in facts.items()
+        for stack_name, found in here.stacks.items()
         for app, state in found.apps.items()
         if state.number is not None
     }
     taken = set(held.values()) | {NAMES_NUMBER}
     given: dict[str, int] = {}
-    for app in apps:
-        number = held.get((stack, app))
-        if number is None:
+    for app, machines in apps.items():
+        number = next((n for (_, *whose), n in held.items() if whose == [stack, app]), None)
+        if number is not None:
+            _check_number(number, stack, app, set(machines), held)
+        else:
             number = next((n for n in range(1, 256 * 256 - 1) if n not in taken), None)
         if number is None:
             message = f"no number is free for {app}: all service addresses of {RANGE} are taken"
@@ -43,6 +48,19 @@ def numbers(stack: str, apps: Iterable[str], facts: Mapping[str, Facts]) -> dict
         given[app] = number
         taken.add(number)
     return given
+
+
+def _check_number(
+    number: int, stack: str, app: str, machines: set[str], held: Mapping[tuple[str, str, str], int]
+) -> None:
+    """Refuse a number that another stack was given on a machine where this one was not yet."""
+    for (machine, other_stack, other_app), other in held.items():
+        if other == number and machine in machines and (other_stack, other_app) != (stack, app):
+            message = (
+                f"{app} has the service address {service_address(number)}, which is taken on {machine} "
+                f"by {other_app} of the stack {other_stack}"
+            )
+            raise PlanRefused(message, advice=f"`handful remove {app}` and another deploy give it a new one.")
 
 
 def proxy_lines(app: App) -> list[str]:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Literal
 
 from handful.errors import UsageError
 from handful.plan.back import history
-from handful.plan.conflicts import check_machine
-from handful.plan.model import Change, Plan, Step, Work
+from handful.plan.conflicts import check_lock, check_machine
+from handful.plan.model import Change, Plan, Work
+from handful.plan.steps import end
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,11 +28,13 @@ def make_whole_plan(stack: str, facts: Mapping[str, Facts], intent: Intent, acti
             message = f"no machine has an app {name} of {stack}"
             raise UsageError(message, advice=f"There are: {', '.join(known) or 'none'}.")
     works, changes = [], []
+    for here in facts.values():
+        check_lock(here, stack)
     for machine, here in facts.items():
         mine = [name for name in intent.apps if name in here.stack(stack).apps]
         if mine:
-            check_machine(here, stack)
-            works.append(Work(machine, tuple(_step(stack, name, here, action) for name in mine)))
+            check_machine(here)
+            works.append(Work(machine, tuple(end(action, stack, name, here) for name in mine)))
             changes += [_change(machine, name, here.app(stack, name).current, action) for name in mine]
     past = history(stack, facts)
     number = past[-1].number + 1 if past else 1
@@ -41,13 +44,6 @@ def make_whole_plan(stack: str, facts: Mapping[str, Facts], intent: Intent, acti
         "apps": {c.app: {"from": c.before, "to": c.after} for c in changes},
     }
     return Plan(stack, number, intent.what, begun, (tuple(works),) if works else (), tuple(changes))
-
-
-def _step(stack: str, name: str, here: Facts, action: str) -> Step:
-    state = here.app(stack, name)
-    settings = state.releases.get(state.current, {}).get("settings", {})
-    timeout = str(round(float(settings.get("stop_timeout", 10))))
-    return Step(f"{action}_app", {"stack": stack, "app": name, "stop_timeout": timeout})
 
 
 def _change(machine: str, name: str, current: str, action: str) -> Change:

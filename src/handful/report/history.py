@@ -16,12 +16,7 @@ def history_lines(past: Sequence[Past]) -> list[str]:
     """Return a line per deploy, oldest first."""
     if not past:
         return ["no deploy yet"]
-    rows = [
-        (str(each.number), each.when.replace("T", " ").removesuffix("Z"), f"{each.who}@{each.host}", _what(each), _outcome(each),
-         f"{each.seconds:.1f} s" if each.seconds else "")
-        for each in past
-    ]
-    return table(("DEPLOY", "WHEN (UTC)", "WHO", "WHAT", "ENDED", "TOOK"), rows).splitlines()
+    return table(("DEPLOY", "WHEN (UTC)", "WHO", "WHAT", "ENDED", "TOOK"), [_row(each) for each in past]).splitlines()
 
 
 def difference_lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -31,6 +26,12 @@ def difference_lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> lis
     if not keys:
         return ["no difference"]
     return [f"{key}: {_shown(old.get(key))} → {_shown(new.get(key))}" for key in keys]
+
+
+def _row(past: Past) -> tuple[str, ...]:
+    when = past.when.replace("T", " ").removesuffix("Z")
+    took = f"{past.seconds:.1f} s" if past.seconds else ""
+    return (str(past.number), when, f"{past.who}@{past.host}", _what(past), _outcome(past), took)
 
 
 def _what(past: Past) -> str:
@@ -50,7 +51,7 @@ def _outcome(past: Past) -> str:
 
 def _flat(manifest: Mapping[str, Any]) -> dict[str, Any]:
     flat = {"image": manifest.get("image"), "command": manifest.get("command")}
-    flat |= {f"env {name}": value for name, value in manifest.get("env", {}).items()}
+    flat |= {f"env {name}": value or '""' for name, value in manifest.get("env", {}).items()}
     flat |= {f"file {target}": value[:12] for target, value in manifest.get("files", {}).items()}
     flat |= {f"built from {key}": value for key, value in manifest.get("built_from", {}).items() if key != "image"}
     return flat | dict(_settings(manifest.get("settings", {}), ""))
@@ -58,13 +59,15 @@ def _flat(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def _settings(settings: Mapping[str, Any], before: str) -> Iterable[tuple[str, Any]]:
     for key, value in settings.items():
-        if isinstance(value, dict) and key == "health":
-            yield from _settings(value, "health.")
+        if isinstance(value, dict) and key in {"health", "timeouts"}:
+            yield from _settings(value, f"{key}.")
         elif key != "proxy":
             yield before + key, value
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, list):
         return " ".join(str(each) for each in value) or "none"
-    return "none" if value in (None, "", {}) else str(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {each}" for key, each in value.items()) or "none"
+    return "none" if value is None or value == "" else str(value)

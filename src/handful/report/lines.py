@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from handful.run.events import Event
 
 # Failures are told once, at the end, with their detail and what to do.
-TOLD_LATER = {"failed", "ended"}
+TOLD_LATER = frozenset({"failed", "ended"})
 
 
 class Lines:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from handful.plan.model import Change, Plan
 
-VERBS = {"deploy": "deploy", "restart": "restart", "remove": "remove", "stop": "stop", "setup": "set up", "nothing": "nothing to do"}
+# Actions that are not their own word.
+VERBS = MappingProxyType({"setup": "set up", "nothing": "nothing to do"})
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -38,11 +40,11 @@ def plan_json(plan: Plan) -> str:
 
 
 def _line(change: Change) -> str:
-    what = VERBS[change.action]
+    what = VERBS.get(change.action, change.action)
     if change.action == "deploy":
         what += f" {change.after}" + (f" in place of {change.before}" if change.before else "")
     elif change.action in {"restart", "stop", "remove"}:
-        what += f" {change.before}"
+        what += f" {change.before}".rstrip()
     why = f": {', '.join(change.reasons)}" if change.reasons else ""
     if change.action == "nothing" and change.before:
         what += f" ({change.before})"

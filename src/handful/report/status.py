@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from handful.machine.access import Access
 
 SKEW_SECONDS = 2.0
+MACHINE = ("MACHINE", "OS", "DOCKER", "CPUS", "LOAD", "MEMORY FREE", "DISK FREE", "")
+INSTANCE = ("APP", "MACHINE", "RELEASE", "INSTANCE", "HEALTH", "SINCE", "ADDRESS")
 
 
 def status_text(config: Config, stack: str, found: Mapping[str, Facts | HandfulError]) -> str:
     """Return what `handful status` shows."""
     facts = {name: each for name, each in found.items() if not isinstance(each, HandfulError)}
-    blocks = [table(("MACHINE", "OS", "DOCKER", "CPUS", "LOAD", "MEMORY FREE", "DISK FREE", ""), [_machine(n, e) for n, e in found.items()])]
-    rows = [row for name, each in facts.items() for row in _apps(config, stack, name, each)]
-    blocks.append(table(("APP", "MACHINE", "RELEASE", "INSTANCE", "HEALTH", "SINCE", "ADDRESS"), rows) if rows else f"{stack}: nothing runs yet")
+    blocks = [table(MACHINE, [_machine(name, each) for name, each in found.items()])]
+    rows = [row for name, each in facts.items() for row in _apps(stack, name, each)]
+    blocks.append(table(INSTANCE, rows) if rows else f"{stack}: nothing runs yet")
     notes = [*unfinished(stack, facts), *drift(config, stack, facts)]
     return "\n\n".join([*blocks, "\n".join(notes)] if notes else blocks)
 
@@ -52,14 +54,16 @@ def unfinished(stack: str, facts: Mapping[str, Facts]) -> list[str]:
     """Return a sentence for every app that is not on the same release everywhere, or whose switch was cut short."""
     found = []
     for app in sorted({name for each in facts.values() for name in each.stack(stack).apps}):
-        current = {name: each.app(stack, app).current for name, each in facts.items() if app in each.stack(stack).apps}
-        cut = [name for name, each in facts.items() if each.app(stack, app).deploying and not each.stack(stack).holder]
+        states = {name: each.app(stack, app) for name, each in facts.items() if app in each.stack(stack).apps}
+        current = {name: state.current for name, state in states.items()}
+        cut = any(state.deploying and not facts[name].stack(stack).holder for name, state in states.items())
         if len(set(current.values())) > 1 or cut:
             where = ", ".join(f"{name} on {release or 'nothing'}" for name, release in current.items())
             found.append(f"unfinished: {app}: {where}. Finish it: handful deploy. Take it back: handful rollback.")
     past = history(stack, facts)
     if not found and past and past[-1].outcome == "unfinished":
-        found.append(f"unfinished: {past[-1].what} {past[-1].number} began and never ended; the next deploy puts it right.")
+        which = f"{past[-1].what} {past[-1].number}"
+        found.append(f"unfinished: {which} began and never ended; the next deploy puts it right.")
     return found
 
 
@@ -67,26 +71,35 @@ def drift(config: Config, stack: str, facts: Mapping[str, Facts]) -> list[str]:
     """Return a sentence for everything that is not as the file and the releases say."""
     found = []
     for name, each in facts.items():
-        for app, state in each.stack(stack).apps.items():
-            if app not in config.apps or name not in machines_of(app, config):
-                found.append(f"drift: {app} on {name} is not in the file. Take it away: handful remove {app}")
-                continue
-            running = [c for c in each.instances(stack, app) if c.running and c.release == state.current]
-            wanted = state.instances or 0
-            if state.current and not state.stopped and len(running) < wanted:
-                found.append(f"drift: {len(running)} of {wanted} instances of {app} run on {name}. Mend it: handful apply")
+        found += [sentence for app in each.stack(stack).apps if (sentence := _drift(config, stack, app, each))]
         if abs(each.skew) > SKEW_SECONDS:
             found.append(f"drift: the clock of {name} is {each.skew:+.0f} s off")
     return found
 
 
+def _drift(config: Config, stack: str, app: str, here: Facts) -> str:
+    state = here.app(stack, app)
+    if app not in config.apps:
+        return f"drift: {app} on {here.machine} is not in the file. Take it away: handful remove {app}"
+    if here.machine not in machines_of(app, config):
+        return f"drift: the file does not place {app} on {here.machine}. Take it away: handful apply"
+    lasting = [c for c in here.instances(stack, app) if c.running and c.restart != "no"]
+    running = [c for c in lasting if c.release == state.current]
+    wanted = state.instances or 0
+    if not state.current or state.stopped or here.stack(stack).holder or len(running) == wanted:
+        return ""
+    return f"drift: {len(running)} of {wanted} instances of {app} run on {here.machine}. Mend it: handful apply"
+
+
 def health(facts: Facts, instance: Container) -> str:
     """Return how an instance is: what the proxy sees of it when there is one in front, else what Docker says."""
+    state = facts.app(instance.stack, instance.app)
     if not instance.running:
-        return f"exited {instance.exit_code}"
+        return "stopped" if state.stopped else f"exited {instance.exit_code}"
     if instance.restart == "no":
-        return "draining"
-    slots = [s for s in facts.slots if s.backend == f"{instance.stack}.{instance.app}" and s.address == instance.address]
+        return "starting" if instance.release == state.deploying else "draining"
+    backend = f"{instance.stack}.{instance.app}"
+    slots = [slot for slot in facts.slots if (slot.backend, slot.address) == (backend, instance.address)]
     if not slots:
         return "running" + (f", {instance.restarts} restarts" if instance.restarts else "")
     return "healthy" if any(s.up and s.ready for s in slots) else "unhealthy"
@@ -115,7 +128,8 @@ def _machine_json(each: Facts | HandfulError) -> dict[str, Any]:
         return {"error": each.message}
     return {
         "os": each.os, "docker": each.docker, "cpus": each.cpus, "load": each.load, "memory_free": each.memory_free,
-        "memory_total": each.memory_total, "disk_free": each.disk_free, "disk_total": each.disk_total, "skew": each.skew,
+        "memory_total": each.memory_total, "disk_free": each.disk_free, "disk_total": each.disk_total,
+        "skew": each.skew,
     }
 
 
@@ -124,7 +138,7 @@ def _shown(stack: str, each: Facts) -> Iterable[Container]:
     return sorted(mine, key=lambda c: (c.app, c.instance))
 
 
-def _apps(config: Config, stack: str, name: str, each: Facts) -> Iterable[tuple[str, ...]]:
+def _apps(stack: str, name: str, each: Facts) -> Iterable[tuple[str, ...]]:
     shown = list(_shown(stack, each))
     for c in shown:
         yield (c.app, name, c.release, c.instance, health(each, c), _since(c, each.clock), c.address)
@@ -134,7 +148,9 @@ def _apps(config: Config, stack: str, name: str, each: Facts) -> Iterable[tuple[
 
 
 def _since(instance: Container, clock: float) -> str:
-    if not instance.running:
+    """Docker tells the start in UTC, down to nanoseconds; what is no date is not shown."""
+    try:
+        started = datetime.fromisoformat(instance.started[:19] + "+00:00")
+    except ValueError:
         return ""
-    started = datetime.fromisoformat(instance.started[:19] + "+00:00")
-    return ago(clock - started.timestamp())
+    return ago(clock - started.timestamp()) if instance.running else ""

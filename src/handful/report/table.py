@@ -8,19 +8,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+STEP = 1000
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return rows below a head, each column as wide as its widest cell."""
     every = [tuple(head), *(tuple(row) for row in rows)]
-    widths = [max(len(row[index]) for row in every) for index in range(len(head))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in every)
+    widths = [max(map(len, column)) for column in zip(*every, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in every)
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def size(count: float) -> str:
     """Return bytes as people read them: 1.5 GB."""
     for unit in ("B", "kB", "MB"):
-        if abs(count) < 1000:
+        if round(count) < STEP:
             return f"{count:.0f} {unit}"
-        count /= 1000
+        count /= STEP
     return f"{count:.1f} GB"
 
 

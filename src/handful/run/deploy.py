@@ -51,7 +51,9 @@ def plan_deploy(
 ) -> tuple[Plan, dict[str, AppSource]]:
     """Return the plan that brings the apps of `intent` to the file, and what it would be made from."""
     chosen = choose(project.config, intent)
-    known = {name: manifest for name in project.config.apps if (manifest := present_manifest(name, project.stack, facts))}
+    known = {
+        name: manifest for name in project.config.apps if (manifest := present_manifest(name, project.stack, facts))
+    }
     sources: dict[str, AppSource] = {}
     if not intent.targets:
         sources = read_sources(project.config, project.stack, project.folder, chosen, known, pull=pull)
@@ -112,7 +114,12 @@ def _hooks(project: Project, plan: Plan, names: Iterable[str], hook: str, operat
             continue
         operator.tell("hook", f"{hook} of {name}: {' '.join(words)}")
         release = next(c.after for c in plan.changes if c.app == name)
-        given = {"HANDFUL_STACK": plan.stack, "HANDFUL_APP": name, "HANDFUL_RELEASE": release, "HANDFUL_WHAT": plan.what}
+        given = {
+            "HANDFUL_STACK": plan.stack,
+            "HANDFUL_APP": name,
+            "HANDFUL_RELEASE": release,
+            "HANDFUL_WHAT": plan.what,
+        }
         try:
             run(words, cwd=project.folder, env={**project.environ, **given})
         except CommandFailed as failed:

@@ -6,6 +6,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from handful.artifact.bundle import bundle
@@ -18,7 +19,7 @@ from handful.machine.ssh import ask, relay, send_images, work
 from handful.run.events import Event, read_event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from handful.facts.model import Facts
     from handful.machine.access import Access
@@ -46,7 +47,7 @@ def look(machines: Iterable[Access], stack: str) -> dict[str, Facts | HandfulErr
     """Observe machines side by side: one ssh session each. A machine that cannot be observed gives its error."""
     machines = tuple(machines)
     script = observe(stack)
-    found = _side_by_side([lambda access=access: _look(access, script) for access in machines])  # type: ignore[misc]
+    found = _side_by_side([partial(_look, access, script) for access in machines])
     return {access.name: facts for access, facts in zip(machines, found, strict=True)}
 
 
@@ -54,7 +55,7 @@ def send(plan: Plan, machines: Mapping[str, Access], operator: Operator) -> None
     """Bring each machine the images it lacks, all machines side by side. Raises the first machine's error."""
     stop = threading.Event()
     works = [work for wave in plan.waves for work in wave if work.images]
-    jobs = [lambda each=each: _send(each, machines[each.machine], operator, stop) for each in works]  # type: ignore[misc]
+    jobs = [partial(_send, each, machines[each.machine], operator, stop) for each in works]
     for error in _side_by_side(jobs, stop):
         if error is not None:
             raise error
@@ -74,7 +75,7 @@ def carry_out(
     done: list[str] = []
     for wave in plan.waves:
         jobs = [
-            lambda each=each: _work(plan, each, machines[each.machine], uploads.get(each.machine, {}), operator, stop)  # type: ignore[misc]
+            partial(_work, plan, each, machines[each.machine], uploads.get(each.machine, {}), operator, stop)
             for each in wave
         ]
         failures = {each.machine: error for each, error in zip(wave, _side_by_side(jobs, stop), strict=True) if error}
@@ -84,11 +85,12 @@ def carry_out(
 
 
 def stream(machines: Iterable[Access], script: str, show: Callable[[str, str], None], *, merge: bool) -> None:
-    """Run a script on machines side by side and show each line with its machine: as it comes, or merged by its first word.
+    """Run a script on machines side by side and show each line with its machine: as it comes, or merged by time.
 
-    Raises the first machine's error, after the other machines' lines were shown.
+    A line's first word is its time. Raises the first machine's error, after the other machines' lines were shown.
     """
     machines = tuple(machines)
+    stop = threading.Event()
     lines: list[tuple[str, str, str]] = []
 
     def take(machine: str, line: str) -> None:
@@ -98,23 +100,31 @@ def stream(machines: Iterable[Access], script: str, show: Callable[[str, str], N
         else:
             show(machine, line)
 
-    jobs = [lambda access=access: _stream(access, script, take) for access in machines]  # type: ignore[misc]
-    errors = [error for error in _side_by_side(jobs) if error is not None]
+    jobs = [partial(_stream, access, script, take, stop) for access in machines]
+    errors = [error for error in _side_by_side(jobs, stop) if error is not None]
     # A stable sort: lines of one moment stay in the order in which they were written.
     for _, machine, line in sorted(lines, key=lambda each: each[0]):
         show(machine, line)
+    if stop.is_set():
+        raise Interrupted("interrupted")
     if errors:
         raise errors[0]
 
 
-def _stream(access: Access, script: str, take: Callable[[str, str], None]) -> HandfulError | None:
-    ended = relay(access, script, lambda line: take(access.name, line))
+def _stream(
+    access: Access, script: str, take: Callable[[str, str], None], stop: threading.Event
+) -> HandfulError | None:
+    ended = relay(access, script, lambda line: take(access.name, line), stop.is_set)
     if ended.cut:
         return unreachable(access, ended.err)
-    return None if ended.status == 0 else ObserveFailed(f"{access.name}: the logs cannot be read", detail=last_lines(ended.err))
+    return (
+        None
+        if ended.status == 0
+        else ObserveFailed(f"{access.name}: the logs cannot be read", detail=last_lines(ended.err))
+    )
 
 
-def _side_by_side(jobs: list[Callable[[], T]], stop: threading.Event | None = None) -> list[T]:
+def _side_by_side(jobs: Sequence[Callable[[], T]], stop: threading.Event | None = None) -> list[T]:
     """Run jobs in threads; the first Ctrl-C sets `stop` and waits for them to end in order, the second breaks off."""
     if not jobs:
         return []
@@ -135,7 +145,8 @@ def _look(access: Access, script: str) -> Facts | HandfulError:
         return unreachable(access, ended.err)
     if ended.status != 0:
         return ObserveFailed(
-            f"{access.name} did not tell its facts (exit code {ended.status})", detail=last_lines(ended.err),
+            f"{access.name} did not tell its facts (exit code {ended.status})",
+            detail=last_lines(ended.err),
             advice="handful works as root, or as a user with password-less sudo.",
         )
     try:
@@ -146,7 +157,11 @@ def _look(access: Access, script: str) -> Facts | HandfulError:
 
 def _send(work_: Work, access: Access, operator: Operator, stop: threading.Event) -> HandfulError | None:
     count = len(work_.images)
-    operator.tell("sending", f"{count} image{'s' if count > 1 else ''} go{'es' if count == 1 else ''} to {access.name}", access.name)
+    operator.tell(
+        "sending",
+        f"{count} image{'s' if count > 1 else ''} go{'es' if count == 1 else ''} to {access.name}",
+        access.name,
+    )
     try:
         ended = send_images(access, work_.images, stop.is_set)
     except HandfulError as failed:
@@ -157,7 +172,11 @@ def _send(work_: Work, access: Access, operator: Operator, stop: threading.Event
     if ended.cut:
         return unreachable(access, ended.err)
     message = f"{access.name} could not load the images"
-    return DeployFailed(message, detail=last_lines(ended.err), advice="The old release still serves. Is there disk left? See: handful status")
+    return DeployFailed(
+        message,
+        detail=last_lines(ended.err),
+        advice="The old release still serves. Is there disk left? See: handful status",
+    )
 
 
 def _work(
@@ -188,14 +207,19 @@ def _failure(access: Access, cut: bool, said: str, failure: list[Event], outcome
         return Interrupted(f"{access.name} was interrupted and is back on the old release")
     if failure:
         event = failure[0]
-        return DeployFailed(f"{access.name}: {event.text}", detail=event.data.get("detail", ""), advice=event.data.get("advice", ""))
+        return DeployFailed(
+            f"{access.name}: {event.text}", detail=event.data.get("detail", ""), advice=event.data.get("advice", "")
+        )
     if cut and not outcome:
         lost = unreachable(access, said)
         return DeployFailed(
-            f"the connection to {access.name} was lost", detail=lost.detail or lost.message,
+            f"the connection to {access.name} was lost",
+            detail=lost.detail or lost.message,
             advice="The machine finishes what it has begun to switch, and takes back the rest. See: handful status",
         )
-    return DeployFailed(f"{access.name}: the script ended without a word", detail=last_lines(said), advice="See: handful status")
+    return DeployFailed(
+        f"{access.name}: the script ended without a word", detail=last_lines(said), advice="See: handful status"
+    )
 
 
 def _stopped(plan: Plan, done: list[str], failures: Mapping[str, HandfulError], *, interrupted: bool) -> HandfulError:

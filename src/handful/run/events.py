@@ -25,9 +25,16 @@ class Event:
 
     def as_json(self) -> str:
         """Return the event as one JSON line."""
-        return json.dumps({
-            "event": self.kind, "machine": self.machine, "text": self.text, "seconds": round(self.seconds, 3), **self.data
-        }, ensure_ascii=False)
+        return json.dumps(
+            {
+                "event": self.kind,
+                "machine": self.machine,
+                "text": self.text,
+                "seconds": round(self.seconds, 3),
+                **self.data,
+            },
+            ensure_ascii=False,
+        )
 
 
 def read_event(line: str, machine: str, seconds: float) -> Event:

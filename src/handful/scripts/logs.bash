@@ -5,6 +5,8 @@ options=(--timestamps --tail "$lines")
 [[ -z $follow ]] || options+=(--follow)
 [[ -z $since ]] || options+=(--since "$since")
 mapfile -t names < <(instances '{{.Names}}')
+# Nobody listens any more when stdin ends: nothing of this stays behind.
+if [[ -n $follow ]]; then { cat >/dev/null && kill 0; } <&0 & fi
 for name in "${names[@]}"; do
   docker logs "${options[@]}" "$name" 2>&1 | sed -u "s/^\([^ ]*\) /\1 ${name#"$stack".} /" &
 done

@@ -1,0 +1,63 @@
+"""Which benches run, and how is what they found shown?"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from harness.pairs import table
+from harness.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.pairs import Result
+
+# Those on one machine come first: the others add machines to the lab.
+NAMES = ("cli", "deploy-change", "deploy-nothing", "rollback", "status")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the benches named, or all; 0 when all could be measured, whatever their times are."""
+    parser = argparse.ArgumentParser(prog="script/bench", description="Measures how fast handful is beside the same work by hand.")
+    parser.add_argument("names", metavar="NAME", nargs="*", help=f"one of: {', '.join(NAMES)}; all when none is given")
+    parser.add_argument("--json", action="store_true", help="one JSON line for each bench on stdout, and nothing else")
+    given = parser.parse_args(arguments)
+    unknown = [name for name in given.names if name not in NAMES]
+    if unknown:
+        parser.error(f"there is no bench {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    results = run(tuple(name for name in NAMES if not given.names or name in given.names), as_json=given.json)
+    if not given.json:
+        print(table(results))
+    return 0
+
+
+def run(names: Sequence[str], *, as_json: bool) -> list[Result]:
+    """Run benches on one site; JSON lines are printed as each has ended."""
+    results = []
+    site = Site(say)
+    with site:
+        for name in names:
+            say(f"{name} (load average {os.getloadavg()[0]:.1f})")
+            results.append(import_module(name.replace("-", "_")).measure(site))
+            if as_json:
+                print(results[-1].as_json(), flush=True)
+    return results
+
+
+def say(text: str) -> None:
+    """Tell how far it is, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        say("interrupted")
+        sys.exit(130)

@@ -1,0 +1,1 @@
+"""What every bench needs: pairs of runs, a lab, and the words for the result."""

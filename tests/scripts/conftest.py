@@ -1,0 +1,34 @@
+"""What do the scripts' tests share?"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from script_machine import Machine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """Give an empty machine."""
+    # A short path: a unix socket's has 107 bytes at the most.
+    try:
+        made = Machine(tmp_path_factory.mktemp("m"))
+    except OSError as refused:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"needs root, and namespaces of its own: {refused}")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ready(machine: Machine) -> Machine:
+    """Give a machine with proxy, names and service addresses."""
+    machine.set_up()
+    return machine

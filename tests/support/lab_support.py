@@ -1,0 +1,209 @@
+"""What lab tests share: machines, projects, a tiny image, and polling."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from handful.machine.access import Access
+
+TINY = "handful-test/tiny:2"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "hello"
+
+
+@dataclass
+class Said:
+    """What a finished `handful` said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def all(self) -> str:
+        """Both streams."""
+        return self.out + self.err
+
+    @property
+    def json(self) -> Any:
+        """Its output as one JSON document."""
+        return json.loads(self.out)
+
+    @property
+    def events(self) -> list[dict[str, str]]:
+        """Its output as JSON lines."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@dataclass
+class Lab:
+    """Two machines, reached as machines that exist: by address, with an ssh config of the user's own."""
+
+    access: dict[str, Access]
+    ssh_config: Path
+    tools: Path
+
+    def sh(self, machine: str, script: str, *, check: bool = True) -> str:
+        """Run a bash script on a machine and return what it says."""
+        access = self.access[machine]
+        options = [word for option in access.options for word in ("-o", option)]
+        done = subprocess.run(
+            ["ssh", *options, "-l", "root", access.host, "bash -s"], input=script, text=True, capture_output=True, check=False, timeout=120
+        )
+        assert not check or done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def address(self, machine: str) -> str:
+        """Return a machine's address."""
+        return self.access[machine].host
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment in which `handful` finds the test's ssh first."""
+        return {**os.environ, "PATH": f"{self.tools}:{os.environ['PATH']}"}
+
+
+@dataclass
+class Project:
+    """A folder with a handful.yml, and its stack on the lab."""
+
+    lab: Lab
+    folder: Path
+    name: str
+    config: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, *, machines: tuple[str, ...] = ("m1",), **apps: dict[str, Any]) -> None:
+        """Write handful.yml with these apps on these machines."""
+        addresses = {name: {"address": self.lab.address(name)} for name in machines}
+        self.config = {"project": self.name, "ssh": {"user": "root"}, "machines": addresses, "apps": apps}
+        self.save()
+
+    def save(self) -> None:
+        """Write handful.yml as `config` stands."""
+        (self.folder / "handful.yml").write_text(yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+    def change(self, app: str, **values: Any) -> None:
+        """Change keys of an app."""
+        self.config["apps"][app].update(values)
+        self.save()
+
+    def handful(self, *words: str, code: int = 0, stdin: str = "", timeout: float = 180) -> Said:
+        """Run `handful` to its end; it must end with `code`."""
+        done = subprocess.run(
+            [sys.executable, "-m", "handful", *words], cwd=self.folder, env=self.lab.environ, input=stdin, text=True,
+            capture_output=True, timeout=timeout, check=False,
+        )
+        said = Said(done.returncode, done.stdout, done.stderr)
+        assert said.code == code, f"handful {' '.join(words)} ended with {said.code}, not {code}:\n{said.all}"
+        return said
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start `handful` and return at once."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "handful", *words], cwd=self.folder, env=self.lab.environ, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+
+    def sh(self, script: str, machine: str = "m1") -> str:
+        """Run a bash script on a machine, with $stack set."""
+        return self.lab.sh(machine, f"stack={self.name}\n{script}")
+
+    def current(self, app: str = "web", machine: str = "m1") -> str:
+        """Return the id of the release that runs; "" when none does."""
+        return self.sh(f"basename $(readlink /var/lib/handful/stacks/$stack/apps/{app}/current) 2>/dev/null || true", machine).strip()
+
+    def containers(self, machine: str = "m1") -> list[str]:
+        """Return the names of the stack's containers, stopped ones too."""
+        return sorted(self.sh("docker ps -a --filter label=handful.stack=$stack --format '{{.Names}}'", machine).split())
+
+    def leftovers(self, machine: str = "m1") -> str:
+        """Return what a deploy must not leave behind: journals, session folders, held locks."""
+        return self.sh(
+            "ls -d /var/lib/handful/stacks/$stack/apps/*/deploying /run/handful.* 2>/dev/null\n"
+            "for lock in /var/lib/handful/stacks/$stack/lock /var/lib/handful/lock; do flock -n $lock true || echo $lock; done\ntrue",
+            machine,
+        ).strip()
+
+    def get(self, path: str = "/", app: str = "web", machine: str = "m1") -> str:
+        """Ask the app at its service address, from the machine itself; return status and body."""
+        number = self.sh(f"cat /var/lib/handful/stacks/$stack/apps/{app}/number", machine).strip()
+        port = self.config["apps"][app]["port"]
+        address = f"10.210.{int(number) // 256}.{int(number) % 256}:{port}"
+        return self.sh(f"curl -s -m 5 -w ' %{{http_code}}' http://{address}{path} || true", machine)
+
+
+def own_ssh(state: Path, access: dict[str, Access]) -> tuple[Path, Path]:
+    """Write an ssh config as a user would have it, and an `ssh` that reads it and writes down each session."""
+    config = state / "ssh_config"
+    config.write_text("".join(
+        f"Host {each.host}\n" + "".join(f"  {option.replace('=', ' ', 1)}\n" for option in each.options) for each in access.values()
+    ))
+    tools = state / "tools"
+    tools.mkdir()
+    wrapper = tools / "ssh"
+    real = shutil.which("ssh")
+    wrapper.write_text(f'#!/bin/sh\n[ "$1" = -G ] || echo "$$" >>"{state}/sessions"\nexec {real} -F "{config}" "$@"\n')
+    wrapper.chmod(0o755)
+    return config, tools
+
+
+def make_tiny_image() -> None:
+    """A web server of two megabytes, from the distribution's busybox: /up says ok, / tells its release."""
+    if subprocess.run(["docker", "image", "inspect", TINY], capture_output=True, check=False).returncode == 0:
+        return
+    files = {
+        "start": "#!/bin/sh\ntrap 'exit 0' TERM\necho started $HANDFUL_RELEASE\necho $HANDFUL_RELEASE $VERSION >/www/index.html\n"
+        "httpd -f -p ${PORT:-8000} -h /www &\nwait\n",
+        "www/up": "ok",
+        "www/cgi-bin/to": "#!/bin/sh\necho Content-Type: text/plain\necho\nhost=${QUERY_STRING%:*}\nport=${QUERY_STRING##*:}\n"
+        'timeout 3 wget -q -O - "http://$host:$port/up" 2>&1 || echo refused\n',
+    }
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for folder in ("bin", "etc", "tmp", "www", "www/cgi-bin", "data"):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(entry)
+        tar.add("/bin/busybox", "bin/busybox")
+        for name in "sh httpd wget sleep cat echo env ls timeout touch true false nc id sync kill".split():
+            entry = tarfile.TarInfo(f"bin/{name}")
+            entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(entry)
+        for name, text in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(text), 0o755
+            tar.addfile(entry, io.BytesIO(text.encode()))
+    subprocess.run(
+        ["docker", "import", "--change", 'CMD ["/start"]', "--change", "ENV PATH=/bin", "-", TINY],
+        input=buffer.getvalue(), capture_output=True, check=True,
+    )
+
+
+def wait_until(check: Callable[[], object], seconds: float = 20) -> Any:
+    """Poll until `check` returns something true, and return it; a deadline passed is a failure."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = check()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"not so within {seconds} s: {value!r}"
+        time.sleep(0.1)
+
+
+def tiny(**more: Any) -> dict[str, Any]:
+    """Return an app of the tiny image."""
+    return {"image": TINY, "port": 8000, "health": {"path": "/up", "within": "20s"}, "stop_timeout": "2s", "drain_timeout": "5s", **more}
