@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Two machines for the whole session."""
-    if shutil.which("docker") is None or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
+    if (
+        shutil.which("docker") is None
+        or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
+    ):
         if os.environ.get("CI"):
             pytest.fail("no Docker engine answers on this computer; script/test starts one")
         pytest.skip("no Docker engine answers on this computer")
@@ -30,7 +33,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     try:
         access = lab_provider.up(stack, {"m1": None, "m2": None}, state=state, say=lines.append)
         make_tiny_image()
-        yield Lab(access, *own_ssh(state, access))
+        yield Lab(access, *own_ssh(state, access), stack)
     finally:
         lab_provider.down(stack, state, lines.append)
 

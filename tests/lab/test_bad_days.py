@@ -80,13 +80,17 @@ def test_health_answers_404(served: Project) -> None:
 
 def test_health_never_answers(served: Project) -> None:
     """A server that takes connections and says nothing."""
-    said = fails(served, command=["nc", "-ll", "-p", "8000", "-e", "sleep", "100"], health={"path": "/up", "within": "2s"})
+    said = fails(
+        served, command=["nc", "-ll", "-p", "8000", "-e", "sleep", "100"], health={"path": "/up", "within": "2s"}
+    )
     assert "GET /up → no answer" in said
 
 
 def test_nothing_listens_on_the_port(served: Project) -> None:
     """What does listen is told, and that loopback inside a container is not enough."""
-    said = fails(served, command=["httpd", "-f", "-p", "127.0.0.1:8000", "-h", "/www"], health={"path": "/up", "within": "2s"})
+    said = fails(
+        served, command=["httpd", "-f", "-p", "127.0.0.1:8000", "-h", "/www"], health={"path": "/up", "within": "2s"}
+    )
     assert "nothing listens on port 8000" in said
     assert "127.0.0.1:8000" in said
     assert "0.0.0.0" in said
@@ -218,7 +222,11 @@ def test_login_refused(project: Project) -> None:
 def test_host_key_changed(project: Project, lab: Lab) -> None:
     """The machine shows another key than the one on file."""
     project.write(web=tiny())
-    known = next(option.split("=", 1)[1].strip('"') for option in lab.access["m1"].options if option.startswith("UserKnownHostsFile"))
+    known = next(
+        option.split("=", 1)[1].strip('"')
+        for option in lab.access["m1"].options
+        if option.startswith("UserKnownHostsFile")
+    )
     from pathlib import Path
 
     file = Path(known)
@@ -255,7 +263,7 @@ def test_rollback_to_a_release_that_is_not_there(served: Project) -> None:
 
 def test_port_of_a_host_service(served: Project) -> None:
     """A host service that listens on all addresses at an app's port is named."""
-    listen = "IO::Socket::INET->new(Listen => 1, LocalPort => 8123) or die; sleep 600"
+    listen = "my $s = IO::Socket::INET->new(Listen => 1, LocalPort => 8123) or die; sleep 600"
     served.sh(f"setsid perl -MIO::Socket::INET -e '{listen}' >/dev/null 2>&1 </dev/null & echo $! >/tmp/holder.pid")
     try:
         wait_until(lambda: served.sh("ss -Hltn sport = :8123"))

@@ -56,13 +56,19 @@ class Lab:
     access: dict[str, Access]
     ssh_config: Path
     tools: Path
+    stack: str
 
     def sh(self, machine: str, script: str, *, check: bool = True) -> str:
         """Run a bash script on a machine and return what it says."""
         access = self.access[machine]
         options = [word for option in access.options for word in ("-o", option)]
         done = subprocess.run(
-            ["ssh", *options, "-l", "root", access.host, "bash -s"], input=script, text=True, capture_output=True, check=False, timeout=120
+            ["ssh", *options, "-l", "root", access.host, "bash -s"],
+            input=script,
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=120,
         )
         assert not check or done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
         return done.stdout
@@ -70,6 +76,12 @@ class Lab:
     def address(self, machine: str) -> str:
         """Return a machine's address."""
         return self.access[machine].host
+
+    def reboot(self, machine: str) -> None:
+        """Reboot a machine, and wait until it takes logins again."""
+        name = f"handful-lab-{self.stack}-{machine}"
+        subprocess.run(["docker", "restart", "-t", "20", name], check=True, capture_output=True)
+        wait_until(lambda: "yes" in self.sh(machine, "echo yes", check=False), 60)
 
     @property
     def environ(self) -> dict[str, str]:
@@ -94,7 +106,9 @@ class Project:
 
     def save(self) -> None:
         """Write handful.yml as `config` stands."""
-        (self.folder / "handful.yml").write_text(yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        (self.folder / "handful.yml").write_text(
+            yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True), encoding="utf-8"
+        )
 
     def change(self, app: str, **values: Any) -> None:
         """Change keys of an app."""
@@ -104,8 +118,14 @@ class Project:
     def handful(self, *words: str, code: int = 0, stdin: str = "", timeout: float = 180) -> Said:
         """Run `handful` to its end; it must end with `code`."""
         done = subprocess.run(
-            [sys.executable, "-m", "handful", *words], cwd=self.folder, env=self.lab.environ, input=stdin, text=True,
-            capture_output=True, timeout=timeout, check=False,
+            [sys.executable, "-m", "handful", *words],
+            cwd=self.folder,
+            env=self.lab.environ,
+            input=stdin,
+            text=True,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
         )
         said = Said(done.returncode, done.stdout, done.stderr)
         assert said.code == code, f"handful {' '.join(words)} ended with {said.code}, not {code}:\n{said.all}"
@@ -114,8 +134,13 @@ class Project:
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start `handful` and return at once."""
         return subprocess.Popen(
-            [sys.executable, "-m", "handful", *words], cwd=self.folder, env=self.lab.environ, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            [sys.executable, "-m", "handful", *words],
+            cwd=self.folder,
+            env=self.lab.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
 
     def sh(self, script: str, machine: str = "m1") -> str:
@@ -124,11 +149,15 @@ class Project:
 
     def current(self, app: str = "web", machine: str = "m1") -> str:
         """Return the id of the release that runs; "" when none does."""
-        return self.sh(f"basename $(readlink /var/lib/handful/stacks/$stack/apps/{app}/current) 2>/dev/null || true", machine).strip()
+        return self.sh(
+            f"basename $(readlink /var/lib/handful/stacks/$stack/apps/{app}/current) 2>/dev/null || true", machine
+        ).strip()
 
     def containers(self, machine: str = "m1") -> list[str]:
         """Return the names of the stack's containers, stopped ones too."""
-        return sorted(self.sh("docker ps -a --filter label=handful.stack=$stack --format '{{.Names}}'", machine).split())
+        return sorted(
+            self.sh("docker ps -a --filter label=handful.stack=$stack --format '{{.Names}}'", machine).split()
+        )
 
     def leftovers(self, machine: str = "m1") -> str:
         """Return what a deploy must not leave behind: journals, session folders, held locks."""
@@ -149,9 +178,12 @@ class Project:
 def own_ssh(state: Path, access: dict[str, Access]) -> tuple[Path, Path]:
     """Write an ssh config as a user would have it, and an `ssh` that reads it and writes down each session."""
     config = state / "ssh_config"
-    config.write_text("".join(
-        f"Host {each.host}\n" + "".join(f"  {option.replace('=', ' ', 1)}\n" for option in each.options) for each in access.values()
-    ))
+    config.write_text(
+        "".join(
+            f"Host {each.host}\n" + "".join(f"  {option.replace('=', ' ', 1)}\n" for option in each.options)
+            for each in access.values()
+        )
+    )
     tools = state / "tools"
     tools.mkdir()
     wrapper = tools / "ssh"
@@ -179,7 +211,7 @@ def make_tiny_image() -> None:
             entry.type, entry.mode = tarfile.DIRTYPE, 0o755
             tar.addfile(entry)
         tar.add("/bin/busybox", "bin/busybox")
-        for name in "sh httpd wget sleep cat echo env ls timeout touch true false nc id sync kill".split():
+        for name in ["sh", "httpd", "wget", "sleep", "cat", "echo", "env", "ls", "timeout", "touch", "true", "false", "nc", "id", "sync", "kill"]:
             entry = tarfile.TarInfo(f"bin/{name}")
             entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
             tar.addfile(entry)
@@ -189,7 +221,9 @@ def make_tiny_image() -> None:
             tar.addfile(entry, io.BytesIO(text.encode()))
     subprocess.run(
         ["docker", "import", "--change", 'CMD ["/start"]', "--change", "ENV PATH=/bin", "-", TINY],
-        input=buffer.getvalue(), capture_output=True, check=True,
+        input=buffer.getvalue(),
+        capture_output=True,
+        check=True,
     )
 
 
@@ -206,4 +240,26 @@ def wait_until(check: Callable[[], object], seconds: float = 20) -> Any:
 
 def tiny(**more: Any) -> dict[str, Any]:
     """Return an app of the tiny image."""
-    return {"image": TINY, "port": 8000, "health": {"path": "/up", "within": "20s"}, "stop_timeout": "2s", "drain_timeout": "5s", **more}
+    return {
+        "image": TINY,
+        "port": 8000,
+        "health": {"path": "/up", "within": "20s"},
+        "stop_timeout": "2s",
+        "drain_timeout": "5s",
+        **more,
+    }
+
+
+def hello(project: Project, domain: str, **more: Any) -> dict[str, Any]:
+    """Return the example app, built in the project's folder: it has every endpoint that the load asks for."""
+    for name in ("app.py", "Dockerfile"):
+        shutil.copy(EXAMPLE / name, project.folder)
+    return {
+        "build": {"context": "."},
+        "port": 8000,
+        "domains": [domain],
+        "health": {"path": "/up"},
+        "stop_timeout": "5s",
+        "drain_timeout": "30s",
+        **more,
+    }

@@ -44,6 +44,7 @@ class Namespace:
             _, said = self._holder.communicate()
             raise PermissionError(said.decode().strip() or "unshare did not answer")
         self.first = int(child(self._holder.pid))
+        self._here = threading.local()
         self._network = os.open(f"/proc/{self.first}/ns/net", os.O_RDONLY)
 
     def close(self) -> None:
@@ -64,9 +65,12 @@ class Namespace:
         library = ctypes.CDLL(None, use_errno=True)
         if library.setns(self._network, CLONE_NEWNET) != 0:
             raise OSError(ctypes.get_errno(), "setns")
+        self._here.joined = True
 
     def socket(self) -> socket.socket:
         """Return a TCP socket of its network: a socket stays where it was made."""
+        if getattr(self._here, "joined", False):
+            return socket.socket()
         made: list[socket.socket] = []
 
         def make() -> None:

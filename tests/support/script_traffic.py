@@ -47,7 +47,8 @@ class Traffic:
         return sum(self.answers.values()) + len(self.failures)
 
     def _ask(self) -> None:
-        while not self._stop.is_set():
+        self._machine.namespace.join()
+        while not self._stop.wait(0.005):
             try:
                 answer = self._machine.get(address=self._address, port=self._port)
             except OSError as error:

@@ -98,7 +98,6 @@ class Facts:
     parts: Mapping[str, Any] = field(default_factory=dict)
     containers: tuple[Container, ...] = ()
     images: tuple[str, ...] = ()
-    volumes: tuple[str, ...] = ()
     listening: tuple[Listener, ...] = ()
     addresses: tuple[str, ...] = ()
     service_range_local: bool = True

@@ -59,7 +59,6 @@ def _facts(machine: str, told: Mapping[str, Any], now: float) -> Facts:
         parts=_document(told["machine"]),
         containers=tuple(_container(each) for each in told["containers"]),
         images=tuple(line.split(" ", 1)[1] for line in told["images"] if " " in line),
-        volumes=tuple(told["volumes"]),
         listening=tuple(_listeners(told["listening"])),
         addresses=tuple(line.split("/")[0] for line in told["addresses"]),
         service_range_local=told["service_range_local"],

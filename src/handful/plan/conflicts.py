@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from handful.errors import Locked, NoDocker, PlanRefused
 from handful.plan.order import machines_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
-    from handful.config.model import App, Config
+    from handful.config.model import Config
     from handful.facts.model import Facts
+    from handful.plan.model import Release
 
 OLDEST_DOCKER = (20, 10)
 PARTS = MappingProxyType({"network": 1, "names": 1, "proxy": 1})
@@ -45,30 +46,34 @@ def check_machine(facts: Facts) -> None:
             raise PlanRefused(message, advice="Update handful on this computer; parts of a machine never go back.")
 
 
-def check_apps(names: Iterable[str], config: Config, stack: str, facts: Mapping[str, Facts]) -> None:
-    """Refuse what two apps, stacks or host services would both hold, and a `needs` that is not on the same machine."""
-    names = tuple(names)
+def check_apps(releases: Mapping[str, Release], config: Config, stack: str, facts: Mapping[str, Facts]) -> None:
+    """Refuse what two apps, stacks or host services would both hold, and a `needs` that is not on the same machine.
+
+    `releases` are those that are to run, by app: a rollback may want a port or a domain that the file does not.
+    """
     troubles = [
         trouble
-        for name in names
+        for name in releases
         for machine in machines_of(name, config)
         if machine in facts
-        for trouble in _troubles(name, config, stack, facts[machine], names)
+        for trouble in _troubles(name, config, stack, facts[machine], releases)
     ]
     if troubles:
         raise PlanRefused("\n".join(dict.fromkeys(troubles)), advice="Nothing was changed.")
 
 
-def _troubles(name: str, config: Config, stack: str, facts: Facts, chosen: tuple[str, ...]) -> Iterable[str]:
-    app = config.apps[name]
-    yield from _needs(name, config, stack, facts, chosen)
+def _troubles(
+    name: str, config: Config, stack: str, facts: Facts, releases: Mapping[str, Release]
+) -> Iterable[str]:
+    settings = releases[name].manifest["settings"]
+    yield from _needs(name, config, stack, facts, releases)
     yield from _names(name, stack, facts)
-    yield from _routes(name, app, stack, facts)
-    if app.port is not None and not (app.network == "host" and facts.app(stack, name).current):
-        yield from _ports(name, app.port, app, facts)
+    yield from _routes(name, settings, stack, facts)
+    if settings["port"] is not None and not (settings["network"] == "host" and facts.app(stack, name).current):
+        yield from _ports(name, settings, facts)
 
 
-def _needs(name: str, config: Config, stack: str, facts: Facts, chosen: tuple[str, ...]) -> Iterable[str]:
+def _needs(name: str, config: Config, stack: str, facts: Facts, chosen: Collection[str]) -> Iterable[str]:
     for need in config.apps[name].needs:
         if facts.machine not in machines_of(need, config):
             yield (
@@ -86,21 +91,20 @@ def _names(name: str, stack: str, facts: Facts) -> Iterable[str]:
             yield f"the name {container.name} is held on {facts.machine} by a container that is not handful's"
 
 
-def _routes(name: str, app: App, stack: str, facts: Facts) -> Iterable[str]:
+def _routes(name: str, settings: Mapping[str, Any], stack: str, facts: Facts) -> Iterable[str]:
     held = dict(line.split(" ", 1) for line in facts.proxy_files.get("routes.map", "").splitlines() if " " in line)
-    for domain in app.domains:
-        owner = held.get(f"{domain}{app.path.rstrip('/')}/", f"{stack}.{name}")
-        if owner != f"{stack}.{name}":
-            owner_stack, _, owner_app = owner.partition(".")
-            if owner_stack != stack:
-                holder = f"{owner_app} of the stack {owner_stack}"
-                yield f"{domain}{app.path} of {name} is taken on {facts.machine} by {holder}"
+    path = settings["path"]
+    for domain in settings["domains"]:
+        owner_stack, _, owner_app = held.get(f"{domain}{path.rstrip('/')}/", stack).partition(".")
+        if owner_stack != stack:
+            holder = f"{owner_app} of the stack {owner_stack}"
+            yield f"{domain}{path} of {name} is taken on {facts.machine} by {holder}"
 
 
-def _ports(name: str, port: int, app: App, facts: Facts) -> Iterable[str]:
+def _ports(name: str, settings: Mapping[str, Any], facts: Facts) -> Iterable[str]:
     """Say who holds a port on all addresses: no service address can listen on it then, nor the edge."""
     edge_is_ours = "10-edge.cfg" in facts.proxy_files
-    wanted = {port} | ({EDGE_PORT} if app.domains else set())
+    wanted = {settings["port"]} | ({EDGE_PORT} if settings["domains"] else set())
     for listener in facts.listening:
         ours = edge_is_ours and listener.port == EDGE_PORT and listener.process == "haproxy"
         if listener.port in wanted and listener.address in EVERYWHERE and not ours:

@@ -14,7 +14,7 @@ from handful.plan.release import describe, reasons, release
 from handful.plan.traffic import numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from handful.config.model import Config
     from handful.facts.model import AppState, Facts
@@ -30,22 +30,22 @@ def make_plan(
     Raises PlanRefused, Locked, NoDocker or UsageError; nothing has been touched then.
     """
     chosen = choose(config, intent)
-    involved = [name for name in config.machines if name in facts]
     strays = _strays(config, stack, facts, intent)
-    for machine in involved:
-        check_lock(facts[machine], stack)
+    facts = _in_turn(config, facts, {stray.machine for stray in strays})
+    for machine, here in facts.items():
+        check_lock(here, stack)
         if _touches(machine, chosen, strays, config):
-            check_machine(facts[machine])
-    check_apps(chosen, config, stack, facts)
+            check_machine(here)
     releases = {name: _wanted(name, config, stack, facts, sources, intent) for name in chosen}
+    check_apps(releases, config, stack, facts)
     changes = [
-        _change(name, machine, config, stack, facts[machine], releases[name], intent)
-        for machine in involved
+        _change(name, machine, config, stack, here, releases[name], intent)
+        for machine, here in facts.items()
         for name in chosen
         if machine in machines_of(name, config) and (not intent.machines or machine in intent.machines)
     ]
     changes += strays
-    works = [_work(m, config, stack, facts, releases, changes, sources, intent) for m in involved]
+    works = [_work(machine, config, stack, facts, releases, changes, sources, intent) for machine in facts]
     waves = tuple((work,) for work in works if work.steps)
     return _plan(stack, facts, waves, tuple(changes), intent)
 
@@ -60,6 +60,15 @@ def choose(config: Config, intent: Intent) -> tuple[str, ...]:
     if intent.targets:
         return tuple(name for name in config.apps if name in intent.targets)
     return together(wanted, config.apps) if wanted else tuple(config.apps)
+
+
+def _in_turn(config: Config, facts: Mapping[str, Facts], losing: Collection[str]) -> dict[str, Facts]:
+    """Return the machines in the order in which they take their turn: that of the file, those that lose an app last.
+
+    So an app that moves runs in its new place before it goes from its old one.
+    """
+    machines = sorted((name for name in config.machines if name in facts), key=lambda name: name in losing)
+    return {name: facts[name] for name in machines}
 
 
 def _touches(machine: str, chosen: Iterable[str], strays: Iterable[Change], config: Config) -> bool:
@@ -102,7 +111,7 @@ def _change(
     if state.stopped and same and not state.deploying and intent.what not in {"start", "restart"}:
         return Change(machine, name, "nothing", state.current, wanted.id, ("it is stopped",))
     if intent.what == "restart" or (intent.what == "start" and why):
-        why = (*why, intent.what)
+        why = (*why, "asked for")
     action: Literal["nothing", "restart", "deploy"] = "nothing" if not why else "restart" if same else "deploy"
     return Change(machine, name, action, state.current, wanted.id, why)
 
@@ -169,13 +178,22 @@ def _app_steps(
 ) -> list[Step]:
     if not moving:
         return []
-    served = [name for name, app in config.apps.items() if app.port is not None and app.network == "stack"]
+    served = [name for name in config.apps if _is_served(name, config, releases)]
     given = numbers(stack, {name: machines_of(name, config) for name in served}, facts)
     found = [Step("ensure_network", {"stack": stack})]
     found += [steps.place(stack, app, config.apps[app], given.get(app)) for app in moving]
     found += [steps.receive(stack, upload.app, upload.id) for upload in uploads]
     commands = [app for app in moving if _runs_command(app, machine, config, stack, facts, releases, intent)]
     return [*found, *steps.run(stack, {app: releases[app].id for app in moving}, config.apps, commands)]
+
+
+def _is_served(name: str, config: Config, releases: Mapping[str, Release]) -> bool:
+    """Whether an app has a service address: what is to run decides, which for a rollback is not what the file says."""
+    app = config.apps[name]
+    if name in releases:
+        settings = releases[name].manifest["settings"]
+        return settings["port"] is not None and settings["network"] == "stack"
+    return app.port is not None and app.network == "stack"
 
 
 def _runs_command(
@@ -185,7 +203,7 @@ def _runs_command(
     """Once per deploy, on the first of its machines, and not for a release that runs somewhere already."""
     if intent.targets or not config.apps[app].release_command:
         return False
-    here = [name for name in config.machines if name in machines_of(app, config) and name in facts]
+    here = [name for name in facts if name in machines_of(app, config)]
     return machine == here[0] and all(facts[name].app(stack, app).current != releases[app].id for name in here)
 
 

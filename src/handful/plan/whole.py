@@ -48,5 +48,5 @@ def make_whole_plan(stack: str, facts: Mapping[str, Facts], intent: Intent, acti
 
 def _change(machine: str, name: str, current: str, action: str) -> Change:
     if action == "stop":
-        return Change(machine, name, "stop", current, current, ("stop",))
-    return Change(machine, name, "remove", current, "", ("remove",))
+        return Change(machine, name, "stop", current, current, ("asked for",))
+    return Change(machine, name, "remove", current, "", ("asked for",))

@@ -19,7 +19,7 @@ proxy_say() {
     print $socket join("; ", @ARGV), "\n";
     $socket->shutdown(1);
     print while <$socket>;
-  ' "$root/proxy/run/$1.sock" "${@:2}"
+  ' "${proxy_run:-$root/proxy/run}/$1.sock" "${@:2}"
 }
 
 # Fills the arrays slot_address and slot_mode from the fragment.

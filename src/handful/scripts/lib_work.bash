@@ -32,12 +32,14 @@ go_back() {
     bash "$app_folder/$(content "$journal/release")/run_app.bash" revert 9>&-
   done < <(for journal in "$root/stacks/$stack"/apps/*/deploying; do [[ ! -d $journal ]] || printf '%s %s\n' "$(content "$journal/started_at")" "$journal"; done | sort -rn)
   while read -r folder; do
+    [[ -n $folder ]] || continue
     app_folder=${folder%/releases/*}
     grep -qsxF -- "${folder##*/}" "$app_folder/released" || rm -rf -- "$folder"
     rmdir -- "$app_folder/releases" 2>/dev/null
     [[ -e $app_folder/current || -s $app_folder/released ]] || rm -rf -- "$app_folder"
   done < <(content "${HANDFUL_SESSION:-/nonexistent}/uploaded"; echo)
-  sync_names
+  # In a shell of its own: a lock that is not to be had must not end the way back.
+  (lock_machine && sync_names)
 }
 
 # The names of a stack's apps are those of its folders that hold a number: in the name server's folder and in /etc/hosts.

@@ -2,6 +2,8 @@
 : "${stack:?}"
 # uses: prelude lib_proxy
 
+# The document alone goes to stdout.
+exec 3>&2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -21,25 +23,16 @@ join_json() { printf '[%s]' "$(paste -sd,)"; }
 
 containers() {
   local ids
-  mapfile -t ids < <(docker ps --all --quiet --no-trunc)
+  mapfile -t ids < <(docker ps --all --quiet --no-trunc || true)
   ((${#ids[@]})) || return 0
   docker inspect --format '{"name":{{json .Name}},"image":{{json .Config.Image}},"image_id":{{json .Image}},"labels":{{json .Config.Labels}},"running":{{json .State.Running}},"exit_code":{{json .State.ExitCode}},"started":{{json .State.StartedAt}},"finished":{{json .State.FinishedAt}},"restarts":{{json .RestartCount}},"restart":{{json .HostConfig.RestartPolicy.Name}},"host_network":{{eq .HostConfig.NetworkMode "host"}},"networks":{{json .NetworkSettings.Networks}},"pid":{{json .State.Pid}}}' "${ids[@]}" 2>/dev/null || true
 }
 
-networks() {
-  local ids
-  mapfile -t ids < <(docker network ls --quiet)
-  docker network inspect --format '{"name":{{json .Name}},"subnets":[{{range $i, $c := .IPAM.Config}}{{if $i}},{{end}}{{json $c.Subnet}}{{end}}]}' "${ids[@]}" 2>/dev/null || true
-}
-
 # Docker's answers are asked for side by side; each is slow, none needs another.
 ask_docker() {
-  docker version --format '{{.Server.Version}}' >"$work/version" 2>"$work/trouble" || return 0
-  containers >"$work/containers" &
-  networks >"$work/networks" &
-  docker images --no-trunc --format '{{.ID}} {{.Repository}}:{{.Tag}}' >"$work/images" &
-  docker volume ls --format '{{.Name}}' >"$work/volumes" &
-  docker info --format '{{.DockerRootDir}}' >"$work/root" &
+  containers >"$work/containers" 2>/dev/null &
+  docker images --no-trunc --format '{{.ID}} {{.Repository}}:{{.Tag}}' >"$work/images" 2>/dev/null || true &
+  docker version --format '{{.Server.Version}}' >"$work/version" 2>"$work/trouble" || : >"$work/version"
   wait
 }
 
@@ -114,18 +107,19 @@ memory() { awk -v key="$1:" '$1 == key { printf "%d", $2 * 1024 }' /proc/meminfo
 from_os() { (. /etc/os-release && printf '%s' "${!1:-}"); }
 
 ask_docker
-docker_root=$(content "$work/root")
 stored=$root
 [[ -d $stored ]] || stored=/var/lib
+# Docker's own folder may be a disk of its own; when it was moved elsewhere, that one is not seen.
+docker_root=/var/lib/docker
+[[ -d $docker_root ]] || docker_root=/var/lib
 printf '{"format":1,"hostname":%s,"os":%s,"kernel":%s,"architecture":%s,"clock":%s,"up":%s,' \
   "$(json_string "$(uname -n)")" "$(json_string "$(from_os ID) $(from_os VERSION_ID)")" "$(json_string "$(uname -r)")" \
   "$(json_string "$(uname -m)")" "$EPOCHREALTIME" "$(cut -d' ' -f1 /proc/uptime)"
 printf '"cpus":%s,"load":%s,"memory":{"total":%s,"free":%s},"disks":[%s,%s],' "$(nproc)" "$(cut -d' ' -f1 /proc/loadavg)" \
-  "$(memory MemTotal)" "$(memory MemAvailable)" "$(disk_json "$stored")" "$(disk_json "${docker_root:-/}")"
+  "$(memory MemTotal)" "$(memory MemAvailable)" "$(disk_json "$stored")" "$(disk_json "$docker_root")"
 printf '"docker":%s,"docker_trouble":%s,"machine":%s,' "$(json_string "$(content "$work/version")")" \
   "$(json_string "$(content "$work/trouble")")" "$(file_json "$root/machine.json")"
-printf '"containers":%s,"networks":%s,"images":%s,"volumes":%s,' "$(content "$work/containers" | join_json)" \
-  "$(content "$work/networks" | join_json)" "$(content "$work/images" | lines_json)" "$(content "$work/volumes" | lines_json)"
+printf '"containers":%s,"images":%s,' "$(content "$work/containers" | join_json)" "$(content "$work/images" | lines_json)"
 printf '"listening":%s,"addresses":%s,"routes":%s,' "$(ss -Hltnp | lines_json)" \
   "$(ip -4 -o address show | awk '{ print $4 }' | lines_json)" "$(ip -4 route show | lines_json)"
 printf '"service_range_local":%s,"slots":%s,"proxy":%s,"stacks":%s}\n' \

@@ -296,6 +296,8 @@ phase_one_off() {
   local common terminal=(--interactive)
   [[ -z ${HANDFUL_TERMINAL:-} ]] || terminal+=(--tty)
   common_options
+  # Its exit code is the user's own matter.
+  trap - ERR
   docker_run --rm "${terminal[@]}" --name "$stack.$app.run-$$" "${common[@]}" "$image" "$@"
 }
 

@@ -1,8 +1,11 @@
 # Runs the proxy; a new image takes over beside the old one, so that no request is lost.
 : "${image:?}"
 # uses: prelude lib_proxy
+lock_machine
 conf=$root/proxy/conf
-mkdir -p "$conf" "$root/proxy/run"
+# Each image has a folder of its own for its sockets: two proxies stand side by side while one takes over.
+proxy_run=$root/proxy/run-${image##*:}
+mkdir -p "$conf" "$proxy_run"
 put "$conf/00-global.cfg" <<'CFG'
 # handful's proxy: what holds for every app. Each app has a file of its own beside this one.
 global
@@ -54,18 +57,23 @@ case $(docker inspect --format '{{.Config.Image}} {{.State.Running}}' handful-pr
 esac
 docker rm --force handful-proxy-next >/dev/null 2>&1 || true
 docker run --detach --name "$name" --restart always --network host --user root --label handful.part=proxy \
-  --log-opt max-size=20m --log-opt max-file=5 --volume "$conf:/etc/haproxy/conf:ro" --volume "$root/proxy/run:/run/handful" \
+  --log-opt max-size=20m --log-opt max-file=5 --volume "$conf:/etc/haproxy/conf:ro" --volume "$proxy_run:/run/handful" \
   --entrypoint haproxy "$image" -W -db -S /run/handful/master.sock,mode,600 -f /etc/haproxy/conf >/dev/null
 deadline=$(($(now) + 1000))
-until [[ $(docker inspect --format '{{.State.Running}}' "$name") == true && -S $root/proxy/run/admin.sock ]] && proxy_up; do
+until [[ $(docker inspect --format '{{.State.Running}}' "$name") == true && -S $proxy_run/admin.sock ]] && proxy_up; do
   (($(now) < deadline)) || fail "the proxy did not start in 10 s" "$(docker logs --tail 10 "$name" 2>&1)" \
     "See: docker logs $name"
   sleep 0.05
 done
+ln -sfn "${proxy_run##*/}" "$root/proxy/run"
 if [[ $name == handful-proxy-next ]]; then
+  # The old one takes no new connections, and ends when it has answered those it has.
+  old=handful-proxy-old-$(now)
+  docker update --restart no handful-proxy >/dev/null
   docker kill --signal USR1 handful-proxy >/dev/null
-  docker rename handful-proxy "handful-proxy-old-$$"
+  docker rename handful-proxy "$old"
   docker rename handful-proxy-next handful-proxy
-  docker update --restart no "handful-proxy-old-$$" >/dev/null
+  # shellcheck disable=SC2016  # the inner shell's
+  setsid bash -c 'docker wait "$0" && docker rm "$0"' "$old" </dev/null >/dev/null 2>&1 3>&- 9>&- &
 fi
 event setup "the proxy runs"

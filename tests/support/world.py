@@ -1,0 +1,254 @@
+"""What is known of machines before anything was done, and after a plan was carried out: a pure model of the scripts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from handful.config.model import Config
+from handful.facts.model import AppState, Container, Facts
+from handful.plan.back import way_back
+from handful.plan.model import AppSource, ImageSource, Intent, Plan, Step, Work
+from handful.plan.order import image_owner
+from handful.plan.plan import choose, make_plan
+from handful.plan.whole import make_whole_plan
+
+GIGABYTE = 1024**3
+IMAGES = {"proxy": "handful/system/proxy:1", "names": "handful/system/names:1"}
+NOBODY: Mapping[str, str] = {}
+
+
+def bare(machine: str) -> Facts:
+    """Return a machine with Docker and nothing else."""
+    return Facts(
+        machine, hostname=machine, os="debian 13", architecture="x86_64", docker="26.1.5", cpus=2,
+        memory_total=4 * GIGABYTE, memory_free=3 * GIGABYTE, disk_total=40 * GIGABYTE, disk_free=20 * GIGABYTE,
+        service_range_local=False,
+    )
+
+
+def ready(machine: str) -> Facts:
+    """Return a machine that this handful has set up."""
+    parts = tuple(
+        Container(f"handful-{part}", image, running=True, part=part, restart="always")
+        for part, image in IMAGES.items()
+    )
+    versions = {"format": 1, "handful": "0.1.0", "parts": {"network": 1, "names": 1, "proxy": 1}}
+    return replace(
+        bare(machine), containers=parts, images=tuple(IMAGES.values()), parts=versions, service_range_local=True
+    )
+
+
+def sources(
+    config: Config, stack: str, names: Iterable[str], versions: Mapping[str, str] = NOBODY, size: int = 0
+) -> dict[str, AppSource]:
+    """Return what apps bring: `versions` tell, by app or by path of a file, which contents they have (v1 unless told)."""
+    found = {}
+    for name in names:
+        owner = image_owner(name, config.apps)
+        app, version = config.apps[name], versions.get(owner, "v1")
+        reference = config.apps[owner].image if config.apps[owner].build is None else ""
+        identity = f"reference:{reference}@{version}" if reference else f"build:{version}"
+        image = ImageSource(f"handful/{stack}/{owner}:{version}", identity, str(reference), size=size)
+        paths = [*app.files, *(path for path in (app.before_start, app.after_start) if path)]
+        found[name] = AppSource(image, {path: _digest(path + versions.get(path, "v1")) for path in paths})
+    return found
+
+
+def planned(
+    config: Config, stack: str, facts: Mapping[str, Facts], what: str, apps: Iterable[str] = (), *,
+    to: str | None = None, versions: Mapping[str, str] = NOBODY, size: int = 0,
+) -> Plan:
+    """Return the plan of a command, on the way that the command line takes."""
+    intent = Intent(
+        what, tuple(apps), who="ann", host="laptop", when="2026-11-22T12:00:00Z", handful="0.1.0", images=IMAGES
+    )
+    if what in {"stop", "remove"}:
+        return make_whole_plan(stack, facts, intent, "stop" if what == "stop" else "remove")
+    if what == "rollback":
+        back = way_back(config, stack, facts, next(iter(apps), None), to)
+        intent = replace(intent, apps=(), targets=back.targets, undoes=back.undoes)
+    elif what in {"restart", "start"}:
+        current = {name: next(c for each in facts.values() if (c := each.app(stack, name).current)) for name in apps}
+        intent = replace(intent, apps=(), targets=current)
+    brings = {} if intent.targets else sources(config, stack, choose(config, intent), versions, size)
+    return make_plan(config, stack, facts, brings, intent)
+
+
+def carried_out(plan: Plan, facts: Mapping[str, Facts], ends: Mapping[str, str] = NOBODY) -> dict[str, Facts]:
+    """Return what is known after a plan; `ends` tells how machines took it that did not end it well.
+
+    `failed` and `interrupted`: it went back by itself; `missing`: it was not begun; `crash N`: the power failed
+    after N steps. As in the engine, no wave begins after one that did not end well.
+    """
+    after = dict(facts)
+    for wave in plan.waves:
+        for work in wave:
+            after[work.machine] = _worked(after[work.machine], plan, work, ends.get(work.machine, "done"))
+        if any(ends.get(work.machine, "done") != "done" for work in wave):
+            break
+    return after
+
+
+def _worked(facts: Facts, plan: Plan, work: Work, end: str) -> Facts:
+    if end == "missing":
+        return facts
+    told = json.loads(json.dumps(plan.begun, ensure_ascii=False))
+    facts = _stack(facts, plan.stack, history=(*facts.stack(plan.stack).history, told))
+    facts = replace(facts, images=tuple(dict.fromkeys([*facts.images, *work.images])))
+    steps = work.steps
+    if end in {"failed", "interrupted"}:
+        steps = tuple(step for step in steps if step.script.startswith("setup") or step.script == "place_app")
+    elif end.startswith("crash"):
+        steps = steps[: int(end.split()[1])]
+    for step in steps:
+        facts = STEPS[step.script](facts, step, work)
+    if end.startswith("crash"):
+        return facts
+    used = {name: state for name, state in facts.stack(plan.stack).apps.items() if state.current or state.released}
+    ended = {"deploy": plan.deploy, "event": "ended", "outcome": end, "seconds": 1.5}
+    return _stack(facts, plan.stack, apps=used, history=(*facts.stack(plan.stack).history, ended))
+
+
+def _setup_network(facts: Facts, step: Step, work: Work) -> Facts:
+    del step, work
+    return replace(facts, service_range_local=True)
+
+
+def _setup_part(facts: Facts, step: Step, work: Work) -> Facts:
+    del work
+    part = step.script.removeprefix("setup_")
+    others = tuple(each for each in facts.containers if each.part != part)
+    mine = Container(f"handful-{part}", step.values["image"], running=True, part=part, restart="always")
+    return replace(facts, containers=(*others, mine))
+
+
+def _setup_done(facts: Facts, step: Step, work: Work) -> Facts:
+    del work
+    return replace(facts, parts=json.loads(step.values["machine"]))
+
+
+def _ensure_network(facts: Facts, step: Step, work: Work) -> Facts:
+    del step, work
+    return facts
+
+
+def _place_app(facts: Facts, step: Step, work: Work) -> Facts:
+    del work
+    number = step.values["number"]
+    return _app(facts, step, number=int(number) if number else None, instances=int(step.values["instances"]))
+
+
+def _receive_release(facts: Facts, step: Step, work: Work) -> Facts:
+    release = next(each for each in work.releases if each.app == step.values["app"])
+    manifest = json.loads(json.dumps(release.manifest))
+    kept = facts.app(step.values["stack"], step.values["app"]).releases
+    return _app(facts, step, releases={**kept, step.values["release"]: manifest})
+
+
+def _run_release(facts: Facts, step: Step, work: Work) -> Facts:
+    stack, name, release = (step.values[key] for key in ("stack", "app", "release"))
+    state = facts.app(stack, name)
+    match step.values["phase"]:
+        case "start":
+            if state.deploying:
+                facts = _recovered(facts, step, work, state)
+            return _started(facts, step, facts.app(stack, name))
+        case "switch":
+            return _app(facts, step, current=release)
+        case "finish":
+            return _finished(facts, step, work, release)
+        case _:
+            return facts
+
+
+def _recovered(facts: Facts, step: Step, work: Work, state: AppState) -> Facts:
+    """Finish an interrupted switch, or clear an interrupted start away."""
+    if state.current == state.deploying:
+        return _finished(facts, step, work, state.current)
+    stack, name = step.values["stack"], step.values["app"]
+    gone = {c.name for c in facts.instances(stack, name) if c.restart == "no" and c.release == state.deploying}
+    containers = tuple(replace(c, running=True) if _is(c, step) else c for c in facts.containers if c.name not in gone)
+    return _app(replace(facts, containers=containers), step, deploying="")
+
+
+def _started(facts: Facts, step: Step, state: AppState) -> Facts:
+    stack, name, release = (step.values[key] for key in ("stack", "app", "release"))
+    manifest = state.releases[release]
+    taken = {c.name for c in facts.containers}
+    free = (number for number in range(1, 1000) if f"{stack}.{name}-{number}" not in taken)
+    image = manifest["built_from"]["image"]
+    assert image in facts.images, f"{image} is not on {facts.machine}"
+    new = tuple(
+        Container(
+            f"{stack}.{name}-{number}", image, running=True, stack=stack, app=name, release=release,
+            instance=f"{name}-{number}", address=f"10.211.0.{len(facts.containers) + number}",
+        )
+        for _, number in zip(range(state.instances or 1), free, strict=False)
+    )
+    stops = manifest["settings"]["strategy"] == "recreate"
+    old = tuple(replace(c, running=c.running and not (stops and _is(c, step))) for c in facts.containers)
+    return _app(replace(facts, containers=(*old, *new)), step, deploying=release)
+
+
+def _finished(facts: Facts, step: Step, work: Work, release: str) -> Facts:
+    """Promote the new, remove the old, and keep as many releases as the app was placed with."""
+    state = facts.app(step.values["stack"], step.values["app"])
+    new = {c.name for c in facts.containers if _is(c, step) and c.release == release and c.restart == "no"}
+    containers = tuple(
+        replace(c, restart="unless-stopped") if c.name in new else c
+        for c in facts.containers if c.name in new or not _is(c, step)
+    )
+    keep = next(
+        int(s.values["keep"]) for s in work.steps if s.script == "place_app" and s.values["app"] == step.values["app"]
+    )
+    released = (*(each for each in state.released if each != release), release)[-keep:]
+    kept = {name: manifest for name, manifest in state.releases.items() if name in released}
+    return _app(
+        replace(facts, containers=containers), step, released=released, releases=kept, deploying="", stopped=False
+    )
+
+
+def _stop_app(facts: Facts, step: Step, work: Work) -> Facts:
+    del work
+    containers = tuple(
+        replace(c, running=False, restart="no") if _is(c, step) else c for c in facts.containers
+    )
+    return _app(replace(facts, containers=containers), step, stopped=True)
+
+
+def _remove_app(facts: Facts, step: Step, work: Work) -> Facts:
+    del work
+    stack, name = step.values["stack"], step.values["app"]
+    apps = {key: state for key, state in facts.stack(stack).apps.items() if key != name}
+    containers = tuple(c for c in facts.containers if not _is(c, step))
+    return _stack(replace(facts, containers=containers), stack, apps=apps)
+
+
+STEPS: Mapping[str, Callable[[Facts, Step, Work], Facts]] = {
+    "setup_network": _setup_network, "setup_names": _setup_part, "setup_proxy": _setup_part,
+    "setup_done": _setup_done, "ensure_network": _ensure_network, "place_app": _place_app,
+    "receive_release": _receive_release, "run_release": _run_release, "stop_app": _stop_app, "remove_app": _remove_app,
+}
+
+
+def _is(container: Container, step: Step) -> bool:
+    return (container.stack, container.app) == (step.values["stack"], step.values["app"])
+
+
+def _app(facts: Facts, step: Step, **changes: Any) -> Facts:
+    stack, name = step.values["stack"], step.values["app"]
+    apps = {**facts.stack(stack).apps, name: replace(facts.app(stack, name), **changes)}
+    return _stack(facts, stack, apps=apps)
+
+
+def _stack(facts: Facts, stack: str, **changes: Any) -> Facts:
+    return replace(facts, stacks={**facts.stacks, stack: replace(facts.stack(stack), **changes)})
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
