@@ -23,7 +23,8 @@ NAMES = ("cli", "deploy-change", "deploy-nothing", "rollback", "status")
 
 def main(arguments: Sequence[str]) -> int:
     """Run the benches named, or all; 0 when all could be measured, whatever their times are."""
-    parser = argparse.ArgumentParser(prog="script/bench", description="Measures how fast handful is beside the same work by hand.")
+    what = "Measures how fast handful is beside the same work by hand."
+    parser = argparse.ArgumentParser(prog="script/bench", description=what)
     parser.add_argument("names", metavar="NAME", nargs="*", help=f"one of: {', '.join(NAMES)}; all when none is given")
     parser.add_argument("--json", action="store_true", help="one JSON line for each bench on stdout, and nothing else")
     given = parser.parse_args(arguments)

@@ -29,7 +29,8 @@ class Limit:
 
     def __str__(self) -> str:
         """Say it in a few words."""
-        return f"{self.what} {self.value:.3g}{self.unit} (at most {self.most:g}{self.unit}): {'ok' if self.kept else 'OVER'}"
+        verdict = "ok" if self.kept else "OVER"
+        return f"{self.what} {self.value:.3g}{self.unit} (at most {self.most:g}{self.unit}): {verdict}"
 
 
 @dataclass(frozen=True)
@@ -95,4 +96,5 @@ def table(results: Sequence[Result]) -> str:
         rows.append((each.name, f"{each.median_s:.3f} s", f"{each.by_hand_s:.3f} s", f"{each.ratio:.2f}", first))
         rows += [("", "", "", "", limit) for limit in more]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)

@@ -31,6 +31,7 @@ class Behaviour:
 
     `port` None: it does not listen. `on`: the address it listens on, its own when empty. `exits`: it says `says`
     and ends at once with this code. `answers`: status and body by path. `commands`: exit code and output by words.
+    `raw`: it answers with these characters and no HTTP. `heard` keeps the head of each request.
     """
 
     port: int | None = 8000
@@ -39,7 +40,9 @@ class Behaviour:
     commands: dict[tuple[str, ...], tuple[int, str]] = field(default_factory=dict)
     says: str = ""
     exits: int | None = None
+    raw: str = ""
     ignores_term: bool = False
+    heard: list[str] = field(default_factory=list)
     # Requests for /slow wait for this.
     slow: threading.Event = field(default_factory=threading.Event)
 
@@ -125,6 +128,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer."""
         container = self.server.container
+        container.behaviour.heard.append(f"{self.requestline}\n{self.headers}")
+        if container.behaviour.raw:
+            self.wfile.write(container.behaviour.raw.encode())
+            self.close_connection = True
+            return
         if self.path == "/slow":
             container.behaviour.slow.wait(DEADLINE)
         own = f"{container.labels['handful.release']} {container.labels['handful.instance']}"

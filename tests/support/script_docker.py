@@ -108,7 +108,7 @@ class Docker:
 
     def close(self) -> None:
         """End all containers."""
-        for container in self.containers.values():
+        for container in tuple(self.containers.values()):
             self.end(container, 137)
 
     def named(self, name: str) -> Container:
@@ -187,8 +187,10 @@ class Docker:
 
     def _process(self, container: Container) -> Process:
         volumes = dict(reversed(each.split(":")[:2]) for each in container.options["volume"])
-        log = self.folder / f"{container.id[-4:]}.log"
-        return Process(self.namespace, container.command, volumes, log, lambda work, code: self._ended(container, work, code))
+        return Process(self.namespace, container.command, volumes, self._log(container), lambda work, code: self._ended(container, work, code))
+
+    def _log(self, container: Container) -> Path:
+        return self.folder / f"{container.id[-4:]}.log"
 
     def _ended(self, container: Container, work: Process, code: int) -> None:
         """As Docker does: a policy brings a container back that ended by itself, unless it was sent its stop signal."""
@@ -296,12 +298,13 @@ class Docker:
             raise Wrong(f"docker inspect: these tests do not know the format {asked}")
         return CONTAINER_FORMATS[asked](container)
 
-    def do_logs(self, call: Call, words: tuple[str, ...]) -> Answer:
+    def do_logs(self, _: Call, words: tuple[str, ...]) -> Answer:
         """Tell what a container wrote."""
         asked = parse(words, VALUES)
-        lines = self.named(asked.others[0]).logs.splitlines(keepends=True)
+        container = self.named(asked.others[0])
+        log = self._log(container)
+        lines = (log.read_text() if log.exists() else container.logs).splitlines(keepends=True)
         stamp = "2026-01-01T00:00:00.000000000Z " if "timestamps" in asked.options else ""
-        del call
         return Answer("".join(stamp + line for line in lines[-int(asked.one("tail", "1000000")):]))
 
     def do_exec(self, _: Call, words: tuple[str, ...]) -> Answer | Become:

@@ -46,9 +46,8 @@ class Said:
 
     @property
     def failed(self) -> dict[str, str]:
-        """The one event that says what failed."""
-        (event,) = [event for event in self.events if event["event"] == "failed"]
-        return event
+        """The first event that says what failed: the others are what came of it."""
+        return next(event for event in self.events if event["event"] == "failed")
 
     @property
     def outcome(self) -> str:

@@ -141,20 +141,26 @@ class Tap:
 
     def _answer(self, caller: socket.socket) -> None:
         with caller, contextlib.suppress(OSError):
-            call = self._read(int(caller.makefile("rb", buffering=0).readline()))
+            call = self._read(caller)
+            if call is None:
+                return
             self.calls.append(call)
             for watcher in tuple(self.watchers):
                 watcher(call)
             if not _gone(caller):
                 caller.sendall(_packed(self._programs[call.program](call)))
 
-    def _read(self, pid: int) -> Call:
-        process = self._namespace.path(f"/proc/{pid}")
+    def _read(self, caller: socket.socket) -> Call | None:
+        """Return what a caller asks for; None when it was ended before."""
+        told = caller.recv(16)
+        process = self._namespace.path(f"/proc/{told.decode().strip()}")
+        words = (process / "cmdline").read_bytes().removesuffix(b"\0").split(b"\0") if told else []
         # bash -p PROGRAM WORDS…
-        _, _, program, *words = (process / "cmdline").read_bytes().removesuffix(b"\0").split(b"\0")
+        if len(words) < 3:
+            return None
         pairs = (entry.partition(b"=") for entry in (process / "environ").read_bytes().split(b"\0") if entry)
-        decoded = tuple(word.decode(errors="surrogateescape") for word in words)
-        return Call(Path(program.decode()).name, decoded, {name: value for name, _, value in pairs}, pid)
+        decoded = tuple(word.decode(errors="surrogateescape") for word in words[2:])
+        return Call(Path(decoded[0]).name, decoded[1:], {name: value for name, _, value in pairs}, int(told))
 
 
 def _gone(caller: socket.socket) -> bool:

@@ -168,7 +168,7 @@ def _run_release(facts: Facts, step: Step, work: Work) -> Facts:
 def _recovered(facts: Facts, step: Step, work: Work, state: AppState) -> Facts:
     """Finish an interrupted switch, or clear an interrupted start away."""
     if state.current == state.deploying:
-        return _finished(facts, step, work, state.current)
+        return _finished(facts, step, work, state.current, spared=step.values["release"])
     stack, name = step.values["stack"], step.values["app"]
     gone = {c.name for c in facts.instances(stack, name) if c.restart == "no" and c.release == state.deploying}
     containers = tuple(replace(c, running=True) if _is(c, step) else c for c in facts.containers if c.name not in gone)
@@ -194,8 +194,8 @@ def _started(facts: Facts, step: Step, state: AppState) -> Facts:
     return _app(replace(facts, containers=(*old, *new)), step, deploying=release)
 
 
-def _finished(facts: Facts, step: Step, work: Work, release: str) -> Facts:
-    """Promote the new, remove the old, and keep as many releases as the app was placed with."""
+def _finished(facts: Facts, step: Step, work: Work, release: str, spared: str = "") -> Facts:
+    """Promote the new, remove the old, and keep as many releases as the app was placed with, and `spared`."""
     state = facts.app(step.values["stack"], step.values["app"])
     new = {c.name for c in facts.containers if _is(c, step) and c.release == release and c.restart == "no"}
     containers = tuple(
@@ -206,7 +206,7 @@ def _finished(facts: Facts, step: Step, work: Work, release: str) -> Facts:
         int(s.values["keep"]) for s in work.steps if s.script == "place_app" and s.values["app"] == step.values["app"]
     )
     released = (*(each for each in state.released if each != release), release)[-keep:]
-    kept = {name: manifest for name, manifest in state.releases.items() if name in released}
+    kept = {name: manifest for name, manifest in state.releases.items() if name in {*released, spared}}
     return _app(
         replace(facts, containers=containers), step, released=released, releases=kept, deploying="", stopped=False
     )

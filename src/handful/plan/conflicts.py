@@ -81,7 +81,7 @@ def _needs(name: str, config: Config, stack: str, facts: Facts, chosen: Collecti
                 "apps on another machine cannot be reached yet"
             )
         elif need not in chosen and not any(c.running for c in facts.instances(stack, need)):
-            yield f"{name} on {facts.machine} needs {need}, which does not run there: deploy it too"
+            yield f"{name} on {facts.machine} needs {need}, which does not run there: deploy it too, or start it"
 
 
 def _names(name: str, stack: str, facts: Facts) -> Iterable[str]:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from handful.plan.model import AppSource, Intent
 
 
+NOT_PLACED = ("the file does not place it here",)
+
+
 def make_plan(
     config: Config, stack: str, facts: Mapping[str, Facts], sources: Mapping[str, AppSource], intent: Intent
 ) -> Plan:
@@ -138,9 +141,9 @@ def _strays(config: Config, stack: str, facts: Mapping[str, Facts], intent: Inte
     if intent.what != "apply" or intent.apps:
         return []
     return [
-        Change(machine, name, "remove", state.current, "", ("the file does not place it here",))
-        for machine, here in facts.items()
-        for name, state in here.stack(stack).apps.items()
+        Change(machine, name, "remove", facts[machine].app(stack, name).current, "", NOT_PLACED)
+        for machine in sorted(facts)
+        for name in sorted(facts[machine].stack(stack).apps)
         if name not in config.apps or machine not in machines_of(name, config)
     ]
 

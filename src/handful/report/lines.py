@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 # Failures are told once, at the end, with their detail and what to do.
 TOLD_LATER = frozenset({"failed", "ended"})
+# Of a build's many lines, one now and then shows that it goes on.
+SECONDS_BETWEEN_OUTPUT = 3.0
 
 
 class Lines:
@@ -21,13 +23,18 @@ class Lines:
         self._write = write
         self._json = as_json
         self._verbose = verbose
+        self._shown = 0.0
 
     def show(self, event: Event) -> None:
         """Show one event."""
         if self._json:
             self._write(event.as_json())
-        elif event.text and event.kind not in TOLD_LATER and (event.kind != "output" or self._verbose):
+        elif event.text and event.kind not in TOLD_LATER and not self._skipped(event):
+            self._shown = event.seconds
             self._write(f"{event.seconds:6.1f} s  {event.machine:<8} {event.text}".rstrip())
+
+    def _skipped(self, event: Event) -> bool:
+        return event.kind == "output" and not self._verbose and event.seconds - self._shown < SECONDS_BETWEEN_OUTPUT
 
     def say(self, text: str) -> None:
         """Show a sentence of the command itself; programs do not need it."""

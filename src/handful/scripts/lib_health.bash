@@ -42,7 +42,8 @@ try_path() {
 try_command() {
   local said status=0
   said=$(timeout 10 docker exec "$1" "${health_command[@]}" 2>&1) || status=$?
-  saw="${health_command[*]} → exit code $status"$'\n'"${said: -300}"
+  ((${#said} <= 300)) || said=${said: -300}
+  saw="${health_command[*]} → exit code $status"$'\n'"$said"
   ((status == 0))
 }
 
@@ -69,8 +70,8 @@ listens() {
 
 # wait_healthy NAME ADDRESS DEADLINE: until healthy; fails at once when the container ends.
 wait_healthy() {
-  local name=$1 address=$2 deadline=$3 state short=${1#"$stack".} began next=0
-  began=$started_at
+  local name=$1 address=$2 deadline=$3 state short=${1#"$stack".} began next=0 told
+  began=$started_at told=$(now)
   while :; do
     state=$(docker inspect --format '{{.State.Running}} {{.State.ExitCode}} {{.State.OOMKilled}} {{.RestartCount}}' "$name")
     [[ $state == "true "*" 0" ]] || died "$name" "$state"
@@ -83,6 +84,10 @@ wait_healthy() {
       [[ $saw == "nothing listens"* ]] || next=$(($(now) + health_every_ms / 10))
     fi
     (($(now) < deadline)) || never_healthy "$name"
+    if (($(now) - told >= 300)); then
+      told=$(now)
+      event waiting "waiting for $short (${saw%%$'\n'*})" instance "$short"
+    fi
     sleep 0.05
   done
 }
