@@ -56,7 +56,9 @@ rm -rf /var/lib/handful/stacks/STACK /var/lib/handful/names/STACK /var/lib/handf
 sed -i '/ STACK\\./d' /var/lib/handful/proxy/conf/routes.map
 [ -s /var/lib/handful/proxy/conf/routes.map ] || rm -f /var/lib/handful/proxy/conf/10-edge.cfg
 sed -i '/^# handful: STACK$/,/^# handful: STACK end$/d' /etc/hosts
-docker kill --signal USR2 handful-proxy
+perl -MIO::Socket::UNIX -e '
+  my $s = IO::Socket::UNIX->new(Peer => shift) or exit; print $s "reload\\n"; $s->shutdown(1); 1 while <$s>
+' /var/lib/handful/proxy/run/master.sock
 docker images --format '{{.Repository}}:{{.Tag}}' | grep '^handful/STACK/' | xargs -r docker rmi
 docker volume ls -q | grep '^STACK\\.' | xargs -r docker volume rm
 """

@@ -30,7 +30,7 @@ def test_twenty_deploys_under_load(project: Project, lab: Lab) -> None:
     assert summary.websocket_cut == 0, summary
     assert summary.sent > 5000, summary
     assert len(summary.versions) >= DEPLOYS, summary.versions
-    past = project.handful("history", "--json").json
+    past = project.handful("history", "-n", "100", "--json").json
     assert [each["outcome"] for each in past] == ["done"] * (DEPLOYS + 2)
     wait_until(lambda: len(project.containers()) == 1, 60)
     assert project.leftovers() == ""

@@ -236,7 +236,7 @@ def test_a_service_address_that_a_program_of_the_host_holds(ready: Machine) -> N
         taken.listen()
         said = ready.deploy(ready.make(1))
     assert said.outcome == "failed"
-    assert said.failed["text"] == "the proxy did not reload in 10 s"
+    assert said.failed["text"] == "the proxy could not take its new configuration"
     assert "10.210.0.1:8000" in said.failed["detail"]
     assert not ready.fragment().exists()
 

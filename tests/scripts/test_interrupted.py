@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from script_machine import Behaviour
+from script_poll import until
+from script_traffic import Traffic
+from script_whole import wholly_in
+
+if TYPE_CHECKING:
+    from script_machine import Machine, Made
+
+# What a deploy is about to do, in its order.
+BEFORE_SWITCH = ["mv -T -- {app}/number.new", "docker image inspect", "docker run --detach", "docker inspect --format {{{{.State.Running"]
+SWITCH = ["set server shop.web/s2 state maint", "show servers state", "ln -sfn", "mv -T {app}/current.new", "mv -T -- {root}/proxy/conf/50"]
+FINISH = ["docker update --restart unless-stopped", "docker update --restart no", "mv -T -- {app}/released.new", "rm -rf {app}/deploying"]
+
+
+@pytest.fixture
+def old(ready: Machine) -> Made:
+    """Give the release that serves."""
+    return ready.deployed(ready.make(1))
+
+
+@pytest.mark.parametrize("moment", [*BEFORE_SWITCH, *SWITCH, *FINISH])
+def test_ended_at_any_moment_the_old_release_serves(ready: Machine, old: Made, moment: str) -> None:
+    """The work's group is ended before, in and after the switch: everything goes back, and no request is lost."""
+    with Traffic(ready) as traffic:
+        running = hold(ready, moment)
+        running.kill()
+        ready.tap.open()
+        said = running.end()
+        wholly_in(ready, old)
+    assert said.outcome == "interrupted", said
+    assert ready.history()[-1]["outcome"] == "interrupted"
+    assert traffic.failures == []
+    assert [made.name for made in (ready.app() / "releases").iterdir()] == [old.id]
+
+
+@pytest.mark.parametrize("moment", [BEFORE_SWITCH[2], *SWITCH, *FINISH])
+def test_killed_at_any_moment_the_next_deploy_puts_it_right(ready: Machine, old: Made, moment: str) -> None:
+    """The work dies without a word, as at a power cut: traffic goes on, and the next deploy ends in its own release."""
+    with Traffic(ready) as traffic:
+        running = hold(ready, moment)
+        running.kill("KILL")
+        running.end()
+        ready.tap.open()
+        traffic.more()
+        new = ready.deployed(ready.make(3))
+        wholly_in(ready, new)
+    assert traffic.failures == []
+    assert old.id in (ready.app() / "released").read_text()
+
+
+@pytest.mark.parametrize("moment", [SWITCH[0], SWITCH[4], FINISH[1]])
+def test_killed_at_any_moment_going_back_by_hand_works(ready: Machine, old: Made, moment: str) -> None:
+    """After a power cut in a switch, the old release's own run_app.bash brings the machine wholly back to it."""
+    running = hold(ready, moment)
+    running.kill("KILL")
+    running.end()
+    ready.tap.open()
+    said = ready.bash(f"bash {ready.app()}/releases/{old.id}/run_app.bash")
+    assert said.code == 0, said
+    wholly_in(ready, old)
+
+
+@pytest.mark.parametrize("moment", [BEFORE_SWITCH[2], SWITCH[1], SWITCH[4], FINISH[1]])
+def test_by_hand_ctrl_c_goes_back(ready: Machine, old: Made, moment: str) -> None:
+    """Ctrl-C in `bash run_app.bash` takes back what it began."""
+    script = ready.place(ready.make(2))
+    gate = gate_at(ready, moment)
+    running = ready.start(f"bash {script}")
+    gate.wait()
+    running.kill("INT")
+    ready.tap.open()
+    assert running.end().code != 0
+    wholly_in(ready, old)
+    assert ready.history()[-1]["outcome"] == "interrupted"
+
+
+def test_by_hand_a_second_ctrl_c_does_not_break_the_way_back(ready: Machine, old: Made) -> None:
+    """Who is impatient presses Ctrl-C again: what goes back goes on going back."""
+    script = ready.place(ready.make(2))
+    gate = gate_at(ready, SWITCH[4])
+    running = ready.start(f"bash {script}")
+    gate.wait()
+    back = ready.tap.gate("set server")
+    running.kill("INT")
+    gate.open()
+    back.wait()
+    running.kill("INT")
+    back.open()
+    assert running.end().code != 0
+    wholly_in(ready, old)
+
+
+def test_ended_while_it_waits_for_health(ready: Machine, old: Made) -> None:
+    """An instance that never becomes healthy is taken away when the work is ended."""
+    slow = Behaviour(answers={"/up": (503, "not yet")})
+    running = ready.begin_deploy(ready.make(2, slow))
+    until(lambda: slow.heard)
+    running.kill()
+    assert running.end().outcome == "interrupted"
+    wholly_in(ready, old)
+
+
+def test_ended_in_a_first_deploy_leaves_nothing(ready: Machine) -> None:
+    """There is no old release: the app is gone, from disk, proxy and names."""
+    gate = ready.tap.gate("update --restart unless-stopped")
+    running = ready.begin_deploy(ready.make(1))
+    gate.wait()
+    running.kill()
+    gate.open()
+    assert running.end().outcome == "interrupted"
+    until(lambda: ready.instances() == [])
+    assert not ready.app().exists()
+    assert not ready.fragment().exists()
+    assert ready.ready() == []
+    assert "web.shop.internal" not in ready.hosts.read_text()
+
+
+def test_ended_in_a_release_command(ready: Machine, old: Made) -> None:
+    """Its container is removed, and nothing else was begun."""
+    gate = ready.tap.gate("docker run --rm")
+    running = ready.begin_deploy(ready.make(2, release_command=["migrate"]), commands=["web"])
+    gate.wait()
+    running.kill()
+    gate.open()
+    assert running.end().outcome == "interrupted"
+    assert "shop.web.release-command" not in ready.docker.containers
+    wholly_in(ready, old)
+
+
+def test_ended_while_a_reload_is_under_way(ready: Machine, old: Made) -> None:
+    """A switch that needs a reload goes back with another reload, without a lost request."""
+    gate = ready.tap.gate(" reload")
+    with Traffic(ready) as traffic:
+        running = ready.begin_deploy(ready.make(2, timeouts={"response": "9s"}))
+        gate.wait()
+        running.kill()
+        gate.open()
+        assert running.end().outcome == "interrupted"
+        wholly_in(ready, old)
+    assert traffic.failures == []
+    assert "timeout server 60000ms" in ready.fragment().read_text()
+
+
+def test_of_two_apps_both_go_back(ready: Machine) -> None:
+    """One app has switched, the other has not begun to: the machine is wholly in the old release of both."""
+    def both(counter: int) -> list[Made]:
+        api = Behaviour(port=9000, answers={"/up": (200, "ok")})
+        return [ready.make(counter), ready.make(counter, api, app="api", number=2, port=9000)]
+
+    web, api = both(1)
+    ready.deployed(web, api)
+    gate = ready.tap.gate("set server shop.api/s2 state maint")
+    running = ready.begin_deploy(*both(2))
+    gate.wait()
+    running.kill()
+    gate.open()
+    assert running.end().outcome == "interrupted"
+    wholly_in(ready, web)
+    wholly_in(ready, api)
+
+
+def test_a_failure_in_finish_leaves_no_app_halfway(ready: Machine, old: Made) -> None:
+    """Docker refuses to demote the old instance's policy: whatever the outcome, one release is whole."""
+    from script_tap import Answer
+
+    ready.docker.faults["update --restart unless-stopped shop.web-2"] = Answer(err="I/O error\n", status=1)
+    said = ready.deploy(ready.make(2))
+    ready.docker.faults.clear()
+    assert said.outcome == "failed"
+    wholly_in(ready, old)
+
+
+def gate_at(machine: Machine, moment: str):
+    return machine.tap.gate(moment.format(app=machine.app(), root=machine.root))
+
+
+def hold(machine: Machine, moment: str):
+    """Start the second release's deploy and return it, held at a moment."""
+    gate = gate_at(machine, moment)
+    running = machine.begin_deploy(machine.make(2))
+    gate.wait()
+    return running
