@@ -57,15 +57,15 @@ class Become:
 
 @dataclass
 class Gate:
-    """Holds the first call whose line holds `text`, until it is opened."""
+    """Waits for calls whose lines hold `texts`, one after the other, and holds the last, until it is opened."""
 
-    text: str
+    texts: list[str]
     reached: threading.Event = field(default_factory=threading.Event)
     opened: threading.Event = field(default_factory=threading.Event)
 
     def wait(self) -> None:
         """Return when the call has come."""
-        assert self.reached.wait(DEADLINE), f"no call held {self.text!r}"
+        assert self.reached.wait(DEADLINE), f"no call held {self.texts[0]!r}"
 
     def open(self) -> None:
         """Let the call, and every later one, go on."""
@@ -73,9 +73,13 @@ class Gate:
 
     def hold(self, call: Call) -> None:
         """Let a call wait here when it is the one."""
-        if self.text in call.line and not self.reached.is_set():
-            self.reached.set()
-            self.opened.wait(DEADLINE)
+        if self.reached.is_set() or self.texts[0] not in call.line:
+            return
+        if len(self.texts) > 1:
+            del self.texts[0]
+            return
+        self.reached.set()
+        self.opened.wait(DEADLINE)
 
 
 class Tap:
@@ -118,9 +122,9 @@ class Tap:
         assert real, f"{program} is not on this computer"
         self.serve(program, lambda call: Become((real, *call.words)))
 
-    def gate(self, text: str) -> Gate:
-        """Hold the first call whose line holds `text`."""
-        gate = Gate(text)
+    def gate(self, *texts: str) -> Gate:
+        """Hold the first call whose line holds the text; of several texts the last, after the others have come."""
+        gate = Gate(list(texts))
         self._gates.append(gate)
         self.watchers.append(gate.hold)
         return gate

@@ -44,9 +44,8 @@ free_names() {
 # Addresses outside Docker's automatic range, taken in turn; those of stopped containers are skipped,
 # because a stopped container does not keep its address. Call it under the machine's lock.
 free_addresses() {
-  local count=$1 subnet last tried=0 taken ids
-  subnet=$(docker network inspect --format '{{(index .IPAM.Config 0).Subnet}}' "handful-$stack") ||
-    fail "the network handful-$stack is not on this machine" "" "Run handful deploy, which makes it."
+  local count=$1 last tried=0 taken ids
+  know_subnet
   last=$(content "$root/stacks/$stack/last_address")
   last=${last:-1}
   mapfile -t ids < <(docker ps --all --quiet --filter "network=handful-$stack")
@@ -61,6 +60,13 @@ free_addresses() {
     count=$((count - 1))
   done
   printf '%s\n' "$last" | put "$root/stacks/$stack/last_address"
+}
+
+# know_subnet: sets `subnet` to the range of the stack's network; Docker is asked once.
+know_subnet() {
+  [[ -z ${subnet:-} ]] || return 0
+  subnet=$(docker network inspect --format '{{(index .IPAM.Config 0).Subnet}}' "handful-$stack") ||
+    fail "the network handful-$stack is not on this machine" "" "Run handful deploy, which makes it."
 }
 
 # docker_run ARGS...: `docker run`, with the variables that an env file cannot hold in the environment of

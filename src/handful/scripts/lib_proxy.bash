@@ -60,9 +60,9 @@ slot_of() {
 
 # The fragment without its servers: what cannot be changed without a reload.
 frame() {
-  local number subnet
+  local number
   number=$(content "$app_folder/number")
-  subnet=$(docker network inspect --format '{{(index .IPAM.Config 0).Subnet}}' "handful-$stack")
+  know_subnet
   printf '%s\n' "# $app of $stack: its service address, and its instances on this machine." \
     "frontend $stack.$app" "  bind 10.210.$((number / 256)).$((number % 256)):$port" \
     "  # Only this stack's containers and the machine itself." \

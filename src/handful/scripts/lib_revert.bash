@@ -3,13 +3,20 @@
 # phase_revert [RELEASE]: that one's folder is kept although it failed, because it is about to be tried again.
 phase_revert() {
   local new failed
+  # By hand the switch may have failed in this very process, with the lock in its hand.
+  unlock_machine
   [[ -d $journal ]] || return 0
   docker rm --force "$stack.$app.release-command" >/dev/null 2>&1 || true
   mapfile -t new < <(awk '{ print $1 }' "$journal/new")
-  # Whatever the proxy says, the new instances go and the old ones stay.
-  [[ ! -e $journal/switched ]] || (take_back) || event trouble "the proxy could not be put back for $app; the next deploy does it"
+  # Old and new must never run together when the strategy is recreate.
+  if [[ $strategy == recreate || ! -e $journal/switched ]] && ((${#new[@]})); then docker rm --force "${new[@]}" >/dev/null 2>&1 || true; fi
   start_old
-  if [[ -e $journal/switched ]]; then drain_apart; elif ((${#new[@]})); then docker rm --force "${new[@]}" >/dev/null 2>&1 || true; fi
+  # Whatever the proxy says, the new instances go and the old ones stay.
+  if [[ -e $journal/switched ]]; then
+    (take_back) || event trouble "the proxy could not be put back for $app; the next deploy does it"
+    demote_new
+    drain_apart
+  fi
   failed=$(basename "$(content "$journal/release")")
   rm -rf "$journal"
   [[ $failed == "${1:-}" ]] || grep -qsxF -- "$failed" "$app_folder/released" || discard "$failed"
@@ -26,7 +33,7 @@ take_back() {
   new=$(awk '{ print $2 }' "$journal/new")
   if [[ ! -e $journal/fragment ]]; then
     drop_traffic
-  elif [[ $(unserved "$fragment") == "$(unserved "$journal/fragment")" ]]; then
+  elif [[ $strategy != recreate && $(unserved "$fragment") == "$(unserved "$journal/fragment")" ]]; then
     old=$(active_addresses "$journal/fragment")
     read_slots
     [[ -z $old ]] || switch_slots "$old" "$new"
@@ -47,6 +54,15 @@ take_back() {
 
 active_addresses() { awk '$1 == "server" && NF == 3 { split($3, at, ":"); print at[1] }' "$1"; }
 unserved() { grep -sv '^  server ' "$1" || true; }
+
+# Whoever was about to finish may have promoted the new instances and demoted the old ones.
+demote_new() {
+  local old
+  mapfile -t old <"$journal/old"
+  ((${#old[@]} == 0)) || docker update --restart unless-stopped "${old[@]}" >/dev/null 2>&1 || true
+  ((${#new[@]} == 0)) || docker update --restart no "${new[@]}" >/dev/null 2>&1 || true
+  [[ ! -s $journal/before ]] || remember "$(basename "$(content "$journal/before")")"
+}
 
 # Only `recreate` has stopped them.
 start_old() {

@@ -14,7 +14,9 @@ begin_work() {
 
 # Not a word of `$?` here: it reads 0 after SIGPIPE. The flag tells.
 end_work() {
-  trap - ERR TERM INT HUP
+  trap - ERR
+  # Nothing may break the way back.
+  trap '' TERM INT HUP
   set +e
   [[ $outcome == 'done' ]] || go_back
   # shellcheck disable=SC2154  # deploy is set by the script around this

@@ -7,19 +7,61 @@ exec 3>&2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# A file's content as a JSON string; null when there is none.
-file_json() { if [[ -f $1 ]]; then json_string "$(tr -d '\000' <"$1")"; else printf null; fi; }
+# Texts are handed on in variables (`quoted`, `text`), not through `$( )`: each of those is a process, and there are hundreds.
 
-# Lines on stdin as a JSON list of strings.
-lines_json() {
-  local line separator=
-  printf '['
-  while IFS= read -r line || [[ -n $line ]]; do printf '%s%s' "$separator" "$(json_string "$line")" && separator=,; done
-  printf ']'
+# quote TEXT: sets `quoted` to TEXT as a JSON string.
+quote() {
+  quoted=${1//\\/\\\\}
+  quoted=${quoted//\"/\\\"}
+  quoted=${quoted//$'\n'/\\n}
+  quoted=${quoted//$'\r'/\\r}
+  quoted=${quoted//$'\t'/\\t}
+  [[ $quoted != *[$'\x01'-$'\x1f\x7f']* ]] || quoted=${quoted//[$'\x01'-$'\x1f\x7f']/ }
+  quoted="\"$quoted\""
 }
 
-# JSON documents on stdin, one to a line, as a JSON list.
-join_json() { printf '[%s]' "$(paste -sd,)"; }
+# read_text FILE: sets `text` to its content without its last newline, up to a zero byte.
+read_text() {
+  text=
+  [[ ! -f $1 ]] || IFS= read -r -d '' text <"$1" || true
+  text=${text%$'\n'}
+}
+
+# quote_file FILE: null when there is none.
+quote_file() {
+  quoted=null
+  [[ ! -f $1 ]] || { read_text "$1" && quote "$text"; }
+}
+
+# quote_lines FILE [COUNT]: its lines, or so many of the last ones, as a list of strings.
+quote_lines() {
+  local lines=() line list=
+  [[ ! -f $1 ]] || mapfile -t lines <"$1"
+  ((${#lines[@]} <= ${2:-${#lines[@]}})) || lines=("${lines[@]: -$2}")
+  for line in "${lines[@]}"; do quote "$line" && list+=,$quoted; done
+  quoted="[${list#,}]"
+}
+
+# The document grows by members; the values of put_key are JSON.
+document='"format":1'
+put_key() { document+=",\"$1\":$2"; }
+put_text() { quote "$2" && put_key "$1" "$quoted"; }
+put_file() { quote_file "$2" && put_key "$1" "$quoted"; }
+put_lines() { quote_lines "$2" && put_key "$1" "$quoted"; }
+
+# put_documents KEY FILE: JSON documents, one to a line, as a list.
+put_documents() {
+  local lines=() IFS=,
+  mapfile -t lines <"$2"
+  put_key "$1" "[${lines[*]}]"
+}
+
+# ask NAME COMMAND...: what other programs know is asked for side by side; each is slow, none needs another.
+ask() {
+  local name=$1
+  shift
+  { "$@" || : >"$work/$name"; } >"$work/$name" 2>"$work/$name.trouble" &
+}
 
 containers() {
   local ids
@@ -28,100 +70,110 @@ containers() {
   docker inspect --format '{"name":{{json .Name}},"image":{{json .Config.Image}},"image_id":{{json .Image}},"labels":{{json .Config.Labels}},"running":{{json .State.Running}},"exit_code":{{json .State.ExitCode}},"started":{{json .State.StartedAt}},"finished":{{json .State.FinishedAt}},"restarts":{{json .RestartCount}},"restart":{{json .HostConfig.RestartPolicy.Name}},"host_network":{{eq .HostConfig.NetworkMode "host"}},"networks":{{json .NetworkSettings.Networks}},"pid":{{json .State.Pid}}}' "${ids[@]}" 2>/dev/null || true
 }
 
-# Docker's answers are asked for side by side; each is slow, none needs another.
-ask_docker() {
-  containers >"$work/containers" 2>/dev/null &
-  docker images --no-trunc --format '{{.ID}} {{.Repository}}:{{.Tag}}' >"$work/images" 2>/dev/null || true &
-  docker version --format '{{.Server.Version}}' >"$work/version" 2>"$work/trouble" || : >"$work/version"
-  wait
+addresses() { ip -4 -o address show | awk '{ print $4 }'; }
+
+put_machine() {
+  local key value load up ID='' VERSION_ID='' total=0 free=0
+  while read -r key value _; do
+    case $key in MemTotal:) total=$((value * 1024)) ;; MemAvailable:) free=$((value * 1024)) ;; esac
+  done </proc/meminfo
+  read -r load _ </proc/loadavg
+  read -r up _ </proc/uptime
+  # shellcheck source=/dev/null
+  . /etc/os-release
+  put_text hostname "$(uname -n)"
+  put_text os "$ID $VERSION_ID"
+  put_text kernel "$(</proc/sys/kernel/osrelease)"
+  put_text architecture "$(uname -m)"
+  put_key clock "$EPOCHREALTIME"
+  put_key up "$up"
+  put_key cpus "$(nproc)"
+  put_key load "$load"
+  put_key memory "{\"total\":$total,\"free\":$free}"
 }
 
-app_json() {
-  local folder=$1 release separator=
-  printf '{"number":%s,"instances":%s,"current":%s,"stopped":%s,"deploying":%s,"switched":%s,"released":%s,"releases":{' \
-    "$(number_json "$folder/number")" "$(number_json "$folder/instances")" \
-    "$(json_string "$(basename "$(readlink "$folder/current" || true)")")" \
-    "$([[ -e $folder/stopped ]] && printf true || printf false)" "$(file_json "$folder/deploying/release")" \
-    "$([[ -e $folder/deploying/switched ]] && printf true || printf false)" "$(content "$folder/released" | lines_json)"
-  for release in "$folder"/releases/*/release.json; do
-    [[ -f $release ]] || continue
-    printf '%s%s:%s' "$separator" "$(json_string "$(basename "$(dirname "$release")")")" "$(file_json "$release")"
-    separator=,
-  done
-  printf '}}'
+# put_disks PATH...: Docker's own folder may be a disk of its own; when it was moved elsewhere, that one is not seen.
+put_disks() {
+  local path total free disks=
+  for path in "$@"; do
+    read -r total free || true
+    disks+=",{\"path\":\"$path\",\"total\":${total:-0},\"free\":${free:-0}}"
+  done < <(df --output=size,avail --block-size=1 "$@" 2>/dev/null | tail -n +2)
+  put_key disks "[${disks#,}]"
 }
 
-number_json() { if [[ $(content "$1") =~ ^[0-9]+$ ]]; then content "$1"; else printf null; fi; }
-
-# Locked means: somebody holds the lock now. What the lock's file says is left over when nobody does.
-holder_json() {
-  local lock=$1/lock
-  if [[ -e $lock ]] && ! flock -n "$lock" true; then file_json "$lock"; else printf null; fi
-}
-
-stack_json() {
-  local folder=$1 app between=
-  printf '{"holder":%s,"names":%s,"history":%s,"apps":{' "$(holder_json "$folder")" \
-    "$(file_json "$root/names/$(basename "$folder")")" \
-    "$( if [[ $(basename "$folder") == "$stack" ]]; then tail -n 400 "$folder/history.jsonl" 2>/dev/null | lines_json; else printf '[]'; fi)"
-  for app in "$folder"/apps/*/; do
-    [[ -d $app ]] || continue
-    printf '%s%s:%s' "$between" "$(json_string "$(basename "$app")")" "$(app_json "${app%/}")"
-    between=,
-  done
-  printf '}}'
-}
-
-stacks_json() {
-  local folder separator=
-  printf '{'
-  for folder in "$root"/stacks/*/; do
-    [[ -d $folder ]] || continue
-    printf '%s%s:%s' "$separator" "$(json_string "$(basename "$folder")")" "$(stack_json "${folder%/}")"
-    separator=,
-  done
-  printf '}'
-}
-
-fragments_json() {
-  local file separator=
-  printf '{'
+put_fragments() {
+  local file files=
   for file in "$root"/proxy/conf/*.cfg "$root"/proxy/conf/routes.map; do
     [[ -f $file ]] || continue
-    printf '%s%s:%s' "$separator" "$(json_string "$(basename "$file")")" "$(file_json "$file")"
-    separator=,
+    quote "${file##*/}" && files+=",$quoted:"
+    quote_file "$file" && files+=$quoted
   done
-  printf '}'
+  put_key proxy "{${files#,}}"
 }
 
-slots_json() { { proxy_say admin "show servers state" 2>/dev/null || true; } | lines_json; }
-
-disk_json() {
-  local total free
-  read -r total free < <(df --output=size,avail --block-size=1 "$1" 2>/dev/null | tail -n 1) || true
-  printf '{"path":%s,"total":%s,"free":%s}' "$(json_string "$1")" "${total:-0}" "${free:-0}"
+put_stacks() {
+  local folder stacks=
+  for folder in "$root"/stacks/*/; do [[ ! -d $folder ]] || add_stack "${folder%/}"; done
+  put_key stacks "{${stacks#,}}"
 }
 
-memory() { awk -v key="$1:" '$1 == key { printf "%d", $2 * 1024 }' /proc/meminfo; }
-# shellcheck source=/dev/null
-from_os() { (. /etc/os-release && printf '%s' "${!1:-}"); }
+add_stack() {
+  local folder=$1 app apps='' holder=null names history='[]'
+  # Locked means: somebody holds the lock now. What the lock's file says is left over when nobody does.
+  if [[ -e $folder/lock ]] && ! flock -n "$folder/lock" true; then quote_file "$folder/lock" && holder=$quoted; fi
+  quote_file "$root/names/${folder##*/}" && names=$quoted
+  [[ ${folder##*/} != "$stack" ]] || { quote_lines "$folder/history.jsonl" 400 && history=$quoted; }
+  for app in "$folder"/apps/*/; do [[ ! -d $app ]] || add_app "${app%/}"; done
+  quote "${folder##*/}"
+  stacks+=",$quoted:{\"holder\":$holder,\"names\":$names,\"history\":$history,\"apps\":{${apps#,}}}"
+}
 
-ask_docker
-stored=$root
+add_app() {
+  local folder=$1 release name releases='' current='' number instances released deploying stopped=false switched=false
+  [[ ! -L $folder/current ]] || current=$(readlink "$folder/current")
+  [[ ! -e $folder/stopped ]] || stopped=true
+  [[ ! -e $folder/deploying/switched ]] || switched=true
+  read_number "$folder/number" && number=$text
+  read_number "$folder/instances" && instances=$text
+  quote_lines "$folder/released" && released=$quoted
+  quote_file "$folder/deploying/release" && deploying=$quoted
+  for release in "$folder"/releases/*/release.json; do
+    [[ -f $release ]] || continue
+    name=${release%/release.json}
+    quote "${name##*/}" && releases+=",$quoted:"
+    quote_file "$release" && releases+=$quoted
+  done
+  quote "${folder##*/}"
+  apps+=",$quoted:{\"number\":$number,\"instances\":$instances,\"current\":\"${current##*/}\",\"stopped\":$stopped"
+  apps+=",\"deploying\":$deploying,\"switched\":$switched,\"released\":$released,\"releases\":{${releases#,}}}"
+}
+
+read_number() {
+  read_text "$1"
+  [[ $text =~ ^[0-9]+$ ]] || text=null
+}
+
+ask docker docker version --format '{{.Server.Version}}'
+ask containers containers
+ask images docker images --no-trunc --format '{{.ID}} {{.Repository}}:{{.Tag}}'
+ask slots proxy_say admin "show servers state"
+ask listening ss -Hltnp
+ask addresses addresses
+ask routes ip -4 route show
+ask range ip -4 route show table local 10.210.0.0/16
+put_machine
+put_stacks
+put_fragments
+put_file machine "$root/machine.json"
+stored=$root docker_root=/var/lib/docker
 [[ -d $stored ]] || stored=/var/lib
-# Docker's own folder may be a disk of its own; when it was moved elsewhere, that one is not seen.
-docker_root=/var/lib/docker
 [[ -d $docker_root ]] || docker_root=/var/lib
-printf '{"format":1,"hostname":%s,"os":%s,"kernel":%s,"architecture":%s,"clock":%s,"up":%s,' \
-  "$(json_string "$(uname -n)")" "$(json_string "$(from_os ID) $(from_os VERSION_ID)")" "$(json_string "$(uname -r)")" \
-  "$(json_string "$(uname -m)")" "$EPOCHREALTIME" "$(cut -d' ' -f1 /proc/uptime)"
-printf '"cpus":%s,"load":%s,"memory":{"total":%s,"free":%s},"disks":[%s,%s],' "$(nproc)" "$(cut -d' ' -f1 /proc/loadavg)" \
-  "$(memory MemTotal)" "$(memory MemAvailable)" "$(disk_json "$stored")" "$(disk_json "$docker_root")"
-printf '"docker":%s,"docker_trouble":%s,"machine":%s,' "$(json_string "$(content "$work/version")")" \
-  "$(json_string "$(content "$work/trouble")")" "$(file_json "$root/machine.json")"
-printf '"containers":%s,"images":%s,' "$(content "$work/containers" | join_json)" "$(content "$work/images" | lines_json)"
-printf '"listening":%s,"addresses":%s,"routes":%s,' "$(ss -Hltnp | lines_json)" \
-  "$(ip -4 -o address show | awk '{ print $4 }' | lines_json)" "$(ip -4 route show | lines_json)"
-printf '"service_range_local":%s,"slots":%s,"proxy":%s,"stacks":%s}\n' \
-  "$([[ -n $(ip -4 route show table local 10.210.0.0/16) ]] && printf true || printf false)" \
-  "$(slots_json)" "$(fragments_json)" "$(stacks_json)"
+put_disks "$stored" "$docker_root"
+wait
+read_text "$work/docker" && put_text docker "$text"
+read_text "$work/docker.trouble" && put_text docker_trouble "$text"
+put_documents containers "$work/containers"
+for key in images listening addresses routes slots; do put_lines "$key" "$work/$key"; done
+put_key service_range_local "$([[ -s $work/range ]] && printf true || printf false)"
+printf '{%s}\n' "$document"

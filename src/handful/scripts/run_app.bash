@@ -22,13 +22,15 @@ phase_all() {
 }
 
 end_by_hand() {
-  trap - ERR TERM INT
+  trap - ERR
+  # A second Ctrl-C must not break the way back.
+  trap '' TERM INT
   [[ $outcome == 'done' ]] || phase_revert
   history_end "$outcome"
 }
 
 phase_start() {
-  local names addresses=() index found instances
+  local names addresses=() index found instances starting=() each failed=
   docker image inspect "$image" >/dev/null 2>&1 ||
     fail "the image $image of $app is not on this machine" "" "Run handful deploy $app: it brings the image back."
   recover
@@ -41,36 +43,47 @@ phase_start() {
   found=$(free_names "$instances")
   mapfile -t names <<<"$found"
   if [[ $network != host ]]; then
+    know_subnet
     found=$(free_addresses "$instances")
     mapfile -t addresses <<<"$found"
   fi
   for index in "${!names[@]}"; do
     printf '%s %s\n' "${names[$index]}" "${addresses[$index]:-127.0.0.1}" >>"$journal/new"
-    start_instance "${names[$index]}" "${addresses[$index]:-}"
+    start_instance "${names[$index]}" "${addresses[$index]:-}" &
+    starting+=("$!")
   done
+  for each in "${starting[@]}"; do wait "$each" || failed=yes; done
+  [[ -z $failed ]] || exit "$said_why"
   unlock_machine
 }
 
+# It is there whole or not at all.
 begin_journal() {
-  mkdir -p "$journal"
-  readlink "$app_folder/current" >"$journal/before" || true
-  serving >"$journal/old"
-  : >"$journal/new"
-  present_routes >"$journal/routes"
-  [[ ! -e $fragment ]] || cp "$fragment" "$journal/fragment"
-  now >"$journal/started_at"
-  printf '%s\n' "releases/$release" >"$journal/release"
+  local making=$journal.new
+  rm -rf "$making"
+  mkdir -p "$making"
+  readlink "$app_folder/current" >"$making/before" || true
+  serving >"$making/old"
+  : >"$making/new"
+  present_routes >"$making/routes"
+  [[ ! -e $fragment ]] || cp "$fragment" "$making/fragment"
+  now >"$making/started_at"
+  printf '%s\n' "releases/$release" >"$making/release"
+  mv -T "$making" "$journal"
 }
 
 # An interrupted run is finished when it had switched, else taken back.
 recover() {
+  local interrupted
   [[ -d $journal ]] || return 0
+  # That release knows its own port, domains and limits.
+  interrupted=$app_folder/$(content "$journal/release")/run_app.bash
   if [[ -e $journal/switched && $(readlink "$app_folder/current") == "$(content "$journal/release")" ]]; then
     event recovered "the interrupted switch of $app to $(basename "$(content "$journal/release")") is finished first"
-    phase_finish
+    bash "$interrupted" resume "$release" 8>&- 9>&-
   else
     event recovered "an interrupted start of $app is cleared away first"
-    phase_revert "$release"
+    bash "$interrupted" revert "$release" 8>&- 9>&-
   fi
 }
 
@@ -114,18 +127,22 @@ phase_switch() {
   event switched "$app runs $release" release "$release"
 }
 
+# switch_traffic [reload]: whether a reload is needed or asked for.
 switch_traffic() {
   local slot new old=() count keys instances
   instances=$(wc -l <"$journal/new")
   count=$((instances * 4 > 8 ? instances * 4 : 8))
   new=$(awk '{ print $2 }' "$journal/new")
   mapfile -t keys < <(wanted_routes)
+  know_subnet
   read_slots
-  for slot in "${!slot_mode[@]}"; do [[ ${slot_mode[$slot]} != active ]] || old+=("${slot_address[$slot]}"); done
+  for slot in "${!slot_mode[@]}"; do
+    [[ ${slot_mode[$slot]} == disabled || $'\n'$new$'\n' == *$'\n'"${slot_address[$slot]}"$'\n'* ]] || old+=("${slot_address[$slot]}")
+  done
   # shellcheck disable=SC2086  # one word per address
   give_slots backup $new
   if ((${#slot_mode[@]} > count)); then count=${#slot_mode[@]}; fi
-  if needs_reload "$count" || { ((${#domains[@]})) && [[ ! -e $conf/10-edge.cfg ]]; }; then
+  if [[ -n ${1:-} ]] || needs_reload "$count" || { ((${#domains[@]})) && [[ ! -e $conf/10-edge.cfg ]]; }; then
     by_reload "$count"
   else
     by_runtime "$(count_slots)"
@@ -162,6 +179,15 @@ point_current() {
   mv -T "$app_folder/current.new" "$app_folder/current"
 }
 
+# phase_resume RELEASE: a switch that was cut short after its commit point; the proxy's files follow `current`.
+phase_resume() {
+  lock_machine
+  if [[ -n $port && $network != host ]]; then switch_traffic reload; else drop_traffic; fi
+  unlock_machine
+  phase_finish "${1:-}"
+}
+
+# phase_finish [RELEASE]: that one's folder is kept although it never ran, because it is about to.
 phase_finish() {
   local new old
   mapfile -t new < <(awk '{ print $1 }' "$journal/new")
@@ -171,7 +197,7 @@ phase_finish() {
   remember "$(basename "$(content "$journal/release")")"
   rm -rf "$journal" "$app_folder/stopped"
   drain_apart
-  prune
+  prune "${1:-}"
 }
 
 # Old instances drain by themselves, whatever becomes of this script and of ssh.
@@ -179,7 +205,10 @@ drain_apart() {
   local leaving
   mapfile -t leaving < <(resting)
   ((${#leaving[@]})) || return 0
-  setsid bash "$folder/run_app.bash" drain "${leaving[@]}" </dev/null >/dev/null 2>&1 3>&- 8>&- 9>&- &
+  # Through a descriptor: the folder may be gone before bash has opened the file.
+  exec 7<"$folder/run_app.bash"
+  setsid bash /dev/fd/7 drain "${leaving[@]}" </dev/null >/dev/null 2>&1 3>&- 8>&- 9>&- &
+  exec 7<&-
 }
 
 phase_drain() {
@@ -205,14 +234,14 @@ remember() {
   { grep -vxF -- "$1" "$app_folder/released" 2>/dev/null || true; printf '%s\n' "$1"; } | put "$app_folder/released"
 }
 
-# Releases beyond `keep` go, and what never came into use.
+# prune [RELEASE]: releases beyond `keep` go, and what never came into use, but for that one.
 prune() {
   local found kept keep
   keep=$(content "$app_folder/keep")
   kept=$(tail -n "${keep:-5}" "$app_folder/released")
   for found in "$app_folder"/releases/*/; do
     found=$(basename "$found")
-    grep -qxF -- "$found" <<<"$kept" || discard "$found"
+    [[ $found == "${1:-}" ]] || grep -qxF -- "$found" <<<"$kept" || discard "$found"
   done
   printf '%s\n' "$kept" | put "$app_folder/released"
 }
@@ -262,7 +291,7 @@ history_end() {
 }
 
 case ${1:-all} in
-  all | start | wait | switch | finish | revert | release_command) "phase_${1:-all}" ;;
-  drain | one_off) "phase_$1" "${@:2}" ;;
+  all | start | wait | switch | finish | release_command) "phase_${1:-all}" ;;
+  resume | revert | drain | one_off) "phase_$1" "${@:2}" ;;
   *) fail "usage: bash run_app.bash   (starts this release without downtime)" ;;
 esac
