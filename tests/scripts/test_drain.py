@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,8 @@ class Slow:
         until(lambda: any("/slow" in head for head in self._instance.behaviour.heard[before:]))
 
     def _ask(self, machine: Machine) -> None:
-        self.answer = machine.get("/slow")
+        with contextlib.suppress(OSError):
+            self.answer = machine.get("/slow")
 
     def finish(self) -> str:
         """Let the instance answer; return what came."""
@@ -66,7 +68,7 @@ def test_slots_are_free_in_the_running_proxy_too(ready: Machine) -> None:
     ready.deployed(ready.make(2))
     wholly_in(ready, ready.deployed(ready.make(3)))
     lines = [line.split() for line in ready.proxy_says("show servers state shop.web").splitlines()[2:] if line]
-    assert sorted(line[3] for line in lines if int(line[6]) & 1) == [f"s{n}" for n in (2, 3, 4, 5, 6, 7, 8)]
+    assert [line[4] for line in lines if not int(line[6]) & 1] == ["10.211.0.4"]
 
 
 def test_an_instance_that_ignores_its_stop_signal_is_killed(ready: Machine) -> None:
@@ -88,12 +90,11 @@ def test_the_drain_lives_on_without_the_deploy(ready: Machine) -> None:
 
 
 def test_a_second_deploy_while_the_first_still_drains(ready: Machine) -> None:
-    """Two generations drain side by side; both end, and their slots are free."""
-    old = ready.deployed(ready.make(1))
+    """Two generations drain side by side; the first still answers what it began, both end, and their slots are free."""
+    old = ready.deployed(ready.make(1, drain_timeout="15s"))
     slow = Slow(ready)
-    ready.deployed(ready.make(2))
-    third = ready.deployed(ready.make(3))
-    until(lambda: ready.names() == ["shop.web-1", "shop.web-3"])
+    ready.deployed(ready.make(2, drain_timeout="15s"))
+    third = ready.deployed(ready.make(3, drain_timeout="15s"))
     assert slow.finish() == f"200 {old.id} web-1"
     wholly_in(ready, third)
 

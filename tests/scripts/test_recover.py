@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from script_machine import Behaviour
+from script_poll import until
 from script_traffic import Traffic
 from script_whole import wholly_in
 
@@ -45,7 +46,7 @@ def test_what_had_not_switched_is_taken_back(ready: Machine) -> None:
     (recovered,) = [event for event in said.events if event["event"] == "recovered"]
     assert recovered["text"] == "an interrupted start of web is cleared away first"
     assert not (ready.app() / "releases" / second.id).exists()
-    assert second.image not in ready.docker.images
+    until(lambda: second.image not in ready.docker.images)
 
 
 def test_the_interrupted_release_itself_can_be_tried_again(ready: Machine) -> None:

@@ -109,12 +109,12 @@ class Service(ThreadingHTTPServer):
 
     def end(self) -> None:
         """Close everything."""
-        self.container.behaviour.slow.set()
         self.shutdown()
         self.server_close()
         for request in tuple(self._open):
             with contextlib.suppress(OSError):
                 request.shutdown(socket.SHUT_RDWR)
+        self.container.behaviour.slow.set()
         self._thread.join(DEADLINE)
 
 

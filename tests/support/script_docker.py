@@ -58,6 +58,7 @@ CONTAINER_FORMATS: dict[str, Callable[[Container], str]] = {
     FACTS: _facts,
     "{{.HostConfig.RestartPolicy.Name}} {{.Name}}": lambda it: f"{it.restart} /{it.name}",
     "{{.Config.Image}} {{.State.Running}}": lambda it: f"{it.image} {_truth(it.running)}",
+    "{{.Config.Image}}": lambda it: it.image,
     "{{.State.Running}}": lambda it: _truth(it.running),
     # All instances share the namespace's network: what listens can be read from any process of it.
     "{{.State.Pid}}": lambda it: str(int(it.running)),

@@ -212,7 +212,7 @@ drain_apart() {
 }
 
 phase_drain() {
-  local deadline addresses slots=() slot address
+  local deadline addresses images slots=() slot address image
   deadline=$(($(now) + drain_timeout * 100))
   mapfile -t addresses < <(addresses_of "$@")
   if [[ -n $port && $network != host ]]; then
@@ -220,7 +220,9 @@ phase_drain() {
     for address in "${addresses[@]}"; do slots+=("$(slot_of "$address")"); done
     while (($(connections "${slots[@]}") > 0 && $(now) < deadline)); do sleep 0.2; done
   fi
+  mapfile -t images < <(docker inspect --format '{{.Config.Image}}' "$@" 2>/dev/null | sort -u)
   stop_instances "$@"
+  for image in "${images[@]}"; do forget_image "$image"; done
   lock_machine
   free_on_disk "${addresses[@]}"
   for slot in "${slots[@]}"; do
@@ -246,13 +248,17 @@ prune() {
   printf '%s\n' "$kept" | put "$app_folder/released"
 }
 
-# discard RELEASE: its folder, and its image when no other release on this machine names it.
+# discard RELEASE: its folder and its image.
 discard() {
   local old_image
   old_image=$(grep -m 1 '^image=' "$app_folder/releases/$1/run_app.bash" || true)
   rm -rf "${app_folder:?}/releases/$1"
-  [[ -z $old_image ]] || grep -qsxF -- "$old_image" "$root"/stacks/*/apps/*/releases/*/run_app.bash ||
-    docker image rm "${old_image#image=}" >/dev/null 2>&1 || true
+  [[ -z $old_image ]] || forget_image "${old_image#image=}"
+}
+
+# An image goes when no release names it; while its last instance drains, Docker keeps it, and the drain asks again.
+forget_image() {
+  grep -qsxF -- "image=$1" "$root"/stacks/*/apps/*/releases/*/run_app.bash || docker image rm "$1" >/dev/null 2>&1 || true
 }
 
 # Once per deploy, in the new image, before any traffic moves.
