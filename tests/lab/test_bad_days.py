@@ -288,17 +288,37 @@ def test_domain_of_another_stack(served: Project, lab: Lab, tmp_path_factory: py
 
 
 def test_disk_full(served: Project) -> None:
-    """Said with figures before anything is sent; a disk that fills in the middle leaves the old release."""
+    """Said with figures before anything is built or sent."""
+    (served.folder / "Dockerfile").write_text(f"FROM {TINY}\nRUN echo another >/www/more\n")
+    del served.config["apps"]["web"]["image"]
+    # The machine's folder, on a disk of 16 MB.
     served.sh(
-        "cp -a /var/lib/handful /var/lib/handful.copy; mkdir -p /tmp/full; mount -t tmpfs -o size=16m none /tmp/full\n"
+        "mkdir -p /tmp/full; mount -t tmpfs -o size=16m none /tmp/full\n"
         "cp -a /var/lib/handful/. /tmp/full/; mount --bind /tmp/full /var/lib/handful"
     )
     try:
-        said = fails(served, env={"VERSION": "new"})
+        said = fails(served, build={"context": "."})
         assert "MB of disk left" in said
         assert "Nothing was changed" in said
     finally:
-        served.sh("umount /var/lib/handful; umount /tmp/full; rm -rf /var/lib/handful.copy")
+        served.sh("umount /var/lib/handful; umount /tmp/full")
+
+
+def test_disk_fills_in_the_middle(served: Project) -> None:
+    """The release finds no room in its place: the deploy fails, nothing of it stays, the old release serves."""
+    (served.folder / "big").write_bytes(b"x" * 3_000_000)
+    served.sh(
+        "mkdir -p /tmp/small; mount -t tmpfs -o size=2m none /tmp/small\n"
+        "releases=/var/lib/handful/stacks/$stack/apps/web/releases; cp -a $releases/. /tmp/small/; mount --bind /tmp/small $releases"
+    )
+    try:
+        said = fails(served, files={"big": "/etc/big"}, env={"VERSION": "new"})
+        assert "could not be stored on this machine" in said
+    finally:
+        left = served.sh(
+            "releases=/var/lib/handful/stacks/$stack/apps/web/releases; ls $releases; umount $releases; umount /tmp/small"
+        )
+    assert left.split() == [served.current()]
 
 
 def test_a_clock_that_is_off_is_shown(served: Project) -> None:

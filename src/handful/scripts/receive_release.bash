@@ -10,5 +10,8 @@ chmod 600 "$source/env" "$source/env.multiline"
 printf '%s\n' "$target" >>"$HANDFUL_SESSION/uploaded"
 mkdir -p "${target%/*}"
 rm -rf "$target.new"
-cp -r --preserve=mode "$source" "$target.new"
+said=$(cp -r --preserve=mode "$source" "$target.new" 2>&1) || {
+  rm -rf "$target.new"
+  fail "the release $release of $app could not be stored on this machine" "$said" "The old release still serves. Is there disk left? See: handful status"
+}
 mv -T "$target.new" "$target"

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handful.artifact.image import make_image, read_sources, revision
+from handful.config.model import Build, Config
+from handful.errors import BuildFailed
+from handful.plan.model import ImageSource
+
+# A docker that writes down how it is called; the images that it has are files in images/, each with what
+# `image inspect` says of it, and those that it can pull are in registry/.
+DOCKER = """#!/usr/bin/env bash
+cd "${0%/*}" || exit 1
+printf '%s\\n' "$*" >>calls
+last=${*: -1}
+case "$1 $2" in
+  "version "*) echo 20.10 ;;
+  "image inspect") cat "images/${last//\\//_}" 2>/dev/null || exit 1 ;;
+  "pull "*) cp "registry/${last//\\//_}" images/ 2>/dev/null || { echo "manifest unknown" >&2; exit 1; } ;;
+  "tag "*) cp "images/${2//\\//_}" "images/${3//\\//_}" ;;
+  "build "*) echo "Step 1/1"; echo; [[ ! -e broken ]] || { echo "exit code 7" >&2; exit 1; }; echo id >"images/${3//\\//_}" ;;
+  *) exit 1 ;;
+esac
+"""
+DIGEST = "registry.example/postgres@sha256:aaaa"
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of a recording docker, which is first on PATH."""
+    folder = tmp_path / "docker"
+    for name in ("images", "registry"):
+        (folder / name).mkdir(parents=True)
+    (folder / "docker").write_text(DOCKER)
+    (folder / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return a project's folder with a Dockerfile and a file of the app."""
+    folder = tmp_path / "project"
+    (folder / "web").mkdir(parents=True)
+    for name in ("Dockerfile", "app.toml", "web/Dockerfile"):
+        (folder / name).write_text(name)
+    return folder
+
+
+def config(**apps: Any) -> Config:
+    """Return a config with these apps."""
+    return Config.model_validate({"project": "shop", "machines": {"m1": {"address": "192.0.2.1"}}, "apps": apps})
+
+
+def read(config: Config, project: Path, known: Mapping[str, Any] | None = None, *, pull: bool = False) -> Mapping[str, Any]:
+    """Return the sources of all apps."""
+    return read_sources(config, "shop", project, config.apps, known or {}, pull=pull)
+
+
+def calls(engine: Path) -> list[str]:
+    """Return how docker was called."""
+    return (engine / "calls").read_text().splitlines() if (engine / "calls").exists() else []
+
+
+def test_a_build_is_known_by_its_inputs(engine: Path, project: Path) -> None:
+    """Nothing is built, and docker is not even asked."""
+    image = read(config(web={"build": {}}), project)["web"].image
+    inputs = image.identity.removeprefix("build:")
+    assert len(inputs) == 16
+    assert image == ImageSource(f"handful/shop/web:{inputs}", f"build:{inputs}")
+    assert calls(engine) == []
+
+
+def test_what_handful_reads_is_no_input_of_a_build(engine: Path, project: Path) -> None:
+    """Where the project is built as a whole: an env that changes must not build the image again."""
+    before = read(config(web={"build": {}}), project)
+    (project / "handful.yml").write_text("other")
+    (project / "environments").mkdir()
+    (project / "environments" / "stage.yml").touch()
+    assert read(config(web={"build": {}}), project) == before
+    assert calls(engine) == []
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_folder_of_the_same_name_below_is_an_input(project: Path) -> None:
+    """`environments/` of the app's own code is handful's in the project's folder only."""
+    told = config(web={"build": {"context": "web"}})
+    before = read(told, project)
+    (project / "web" / "environments").mkdir()
+    (project / "web" / "environments" / "prod.js").touch()
+    assert read(told, project) != before
+
+
+@pytest.mark.usefixtures("engine")
+def test_apps_that_share_an_image_have_one_source(project: Path) -> None:
+    """Each with its own files."""
+    found = read(config(web={"build": {}}, worker={"image": {"app": "web"}, "files": {"app.toml": "/a"}}), project)
+    assert found["worker"].image == found["web"].image
+    assert (set(found["web"].digests), set(found["worker"].digests)) == (set(), {"app.toml"})
+
+
+def test_a_reference_is_resolved_once(engine: Path, project: Path) -> None:
+    """It is pulled when it is not here, and tagged with a name that follows from what it stands for."""
+    (engine / "registry" / "postgres:17").write_text(DIGEST)
+    image = read(config(db={"image": "postgres:17"}), project)["db"].image
+    assert image.identity == "reference:postgres:17@sha256:aaaa"
+    assert image.reference == "postgres:17"
+    assert "pull --quiet postgres:17" in calls(engine)
+    assert f"tag postgres:17 {image.name}" in calls(engine)
+
+
+def test_a_reference_that_a_release_was_made_from_is_not_looked_up(engine: Path, project: Path) -> None:
+    """A tag that moved never restarts a database by surprise."""
+    known = {"image": "reference:postgres:17@sha256:0000", "built_from": {"image": "handful/shop/db:0", "reference": "postgres:17"}}
+    image = read(config(db={"image": "postgres:17"}), project, {"db": known})["db"].image
+    assert image == ImageSource("handful/shop/db:0", "reference:postgres:17@sha256:0000", "postgres:17")
+    assert calls(engine) == []
+
+
+def test_a_reference_is_looked_up_anew_with_pull(engine: Path, project: Path) -> None:
+    """Also when the engine has it."""
+    (engine / "images" / "postgres:17").write_text("old@sha256:0000")
+    (engine / "registry" / "postgres:17").write_text(DIGEST)
+    known = {"image": "reference:postgres:17@sha256:0000", "built_from": {"image": "handful/shop/db:0", "reference": "postgres:17"}}
+    image = read(config(db={"image": "postgres:17"}), project, {"db": known}, pull=True)["db"].image
+    assert image.identity == "reference:postgres:17@sha256:aaaa"
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_reference_that_cannot_be_had(project: Path) -> None:
+    """Docker's own words, and how to try."""
+    with pytest.raises(BuildFailed) as refusal:
+        read(config(db={"image": "postgres:17"}), project)
+    assert refusal.value.message == "the image postgres:17 of db cannot be had"
+    assert refusal.value.detail == "manifest unknown"
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_context_that_cannot_be_read(project: Path) -> None:
+    """The file is named; it may well be one that the image does not need."""
+    (project / ".dockerignore").mkdir()
+    with pytest.raises(BuildFailed, match="the files that web is built from cannot be read: Is a directory"):
+        read(config(web={"build": {}}), project)
+
+
+def test_an_image_that_is_here_is_not_made(engine: Path, project: Path) -> None:
+    """It has the name of its inputs."""
+    (engine / "images" / "handful_shop_web:1").write_text("id")
+    make_image(ImageSource("handful/shop/web:1", "build:1"), Build(), project, say=print)
+    assert [call for call in calls(engine) if call.startswith("build ")] == []
+
+
+def test_a_build_says_what_docker_says(engine: Path, project: Path) -> None:
+    """Line by line, without the empty ones."""
+    said: list[str] = []
+    make_image(ImageSource("handful/shop/web:1", "build:1"), Build(context="web"), project, say=said.append)
+    assert said == ["Step 1/1"]
+    context = project / "web"
+    assert f"build --tag handful/shop/web:1 --file {context}/Dockerfile {context}" in calls(engine)
+
+
+def test_a_build_that_fails_shows_its_last_lines(engine: Path, project: Path) -> None:
+    """From both of docker's streams."""
+    (engine / "broken").touch()
+    with pytest.raises(BuildFailed) as refusal:
+        make_image(ImageSource("handful/shop/web:1", "build:1"), Build(), project, say=lambda _: None)
+    assert refusal.value.detail == "Step 1/1\nexit code 7"
+
+
+@pytest.mark.parametrize(
+    ("reference", "exact"),
+    [
+        ("postgres:17", "postgres@sha256:aaaa"),
+        ("postgres", "postgres@sha256:aaaa"),
+        ("registry.example:5000/postgres", "registry.example:5000/postgres@sha256:aaaa"),
+        ("registry.example:5000/postgres:17", "registry.example:5000/postgres@sha256:aaaa"),
+        ("postgres:17@sha256:aaaa", "postgres@sha256:aaaa"),
+    ],
+)
+def test_what_a_reference_stood_for_is_brought_back(engine: Path, project: Path, reference: str, exact: str) -> None:
+    """By its digest: the tag may mean something else by now."""
+    (engine / "registry" / exact.replace("/", "_")).write_text("id")
+    make_image(ImageSource("handful/shop/db:1", f"reference:{reference}@sha256:aaaa", reference), None, project, say=print)
+    assert f"pull --quiet {exact}" in calls(engine)
+    assert f"tag {exact} handful/shop/db:1" in calls(engine)
+
+
+@pytest.mark.usefixtures("engine")
+def test_what_a_reference_stood_for_is_gone(project: Path) -> None:
+    """What to do about it."""
+    source = ImageSource("handful/shop/db:1", "reference:postgres:17@sha256:aaaa", "postgres:17")
+    with pytest.raises(BuildFailed, match="cannot be had any more") as refusal:
+        make_image(source, None, project, say=print)
+    assert "handful deploy --pull" in refusal.value.advice
+
+
+def test_a_revision_is_gits(project: Path) -> None:
+    """With a mark when files of the project's folder differ from it; nothing without git."""
+    assert revision(project) == ""
+    git = ["git", "-C", str(project), "-c", "user.name=ann", "-c", "user.email=ann@example.com"]
+    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "first"]):
+        subprocess.run([*git, *words], check=True)
+    clean = revision(project)
+    assert len(clean) == 12
+    (project / "app.toml").write_text("other")
+    assert revision(project) == f"{clean}+dirty"
