@@ -20,12 +20,10 @@ if TYPE_CHECKING:
     from handful.machine.access import Access
     from handful.run.deploy import Project
 
-# What follows the first word is the command, whatever it looks like.
-AS_WRITTEN = {"allow_interspersed_args": False}
 machine_option = click.option("--machine", metavar="MACHINE", help="On this machine; the app's first unless told.")
 
 
-@click.command("ssh", context_settings=AS_WRITTEN)
+@click.command("ssh", context_settings={"allow_interspersed_args": False})
 @click.argument("machine")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def ssh_command(machine: str, words: tuple[str, ...]) -> None:
@@ -33,7 +31,7 @@ def ssh_command(machine: str, words: tuple[str, ...]) -> None:
     go_inside(open_project().machines, machine, shell(words))
 
 
-@click.command("exec", context_settings=AS_WRITTEN)
+@click.command("exec", context_settings={"allow_interspersed_args": False})
 @machine_option
 @click.option("--instance", metavar="INSTANCE", help="In this instance, like web-2; the first unless told.")
 @click.argument("app")
@@ -54,7 +52,7 @@ def exec_command(app: str, words: tuple[str, ...], *, machine: str | None, insta
     go_inside(project.machines, name, ["docker", "exec", *terminal, found[0], *plain(words)])
 
 
-@click.command("run", context_settings=AS_WRITTEN)
+@click.command("run", context_settings={"allow_interspersed_args": False})
 @machine_option
 @click.argument("app")
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from handful.config.tree import KEY, Problem
@@ -22,11 +23,11 @@ READ_BY_DOCKER = re.compile(r"DOCKER_.*|LD_.*|SSL_CERT_.*|HOME|GODEBUG|(?i:(HTTP
 OWN = "handful sets it itself"
 PORTS = "write `port`, and `domains` to be reached from outside"
 NETWORK = "write `network: host`, or leave it to handful"
-OWN_OPTIONS = {
+OWN_OPTIONS = MappingProxyType({
     "--name": OWN, "--ip": OWN, "--restart": OWN, "--detach": OWN, "-d": OWN, "--rm": OWN, "--cidfile": OWN,
     "--network": NETWORK, "--net": NETWORK, "--publish": PORTS, "-p": PORTS, "--publish-all": PORTS, "-P": PORTS,
     "--env-file": "write the variables under `env`", "--": "what follows it would be taken for the image",
-}
+})
 # The one-letter options of `docker run` that take a value: what follows the letter is no further option.
 WITH_VALUE = "acehlmpuvw"
 

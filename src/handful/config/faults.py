@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import ValidationError
@@ -22,29 +23,29 @@ if TYPE_CHECKING:
 ROUNDS = 20
 STAND_IN = "project"
 PYDANTICS_KEY = "[key]"
-WANTED = {
+WANTED = MappingProxyType({
     "string_type": "text",
     "int_type": "a whole number",
     "float_type": "a number",
     "finite_number": "a finite number",
     "tuple_type": "a list",
     "too_short": "text or a list with at least one word",
-}
+})
 MAPS = frozenset({"dict_type", "model_type"})
 # What a map looks like, by its key or by the key that it stands in.
-LIKE = {
+LIKE = MappingProxyType({
     "machines": "{m1: {address: 203.0.113.10}}", "machines.*": "{address: 203.0.113.10}",
     "apps": "{web: {image: nginx}}", "apps.*": "{image: nginx}", "build": "{context: .}", "provider": "{name: lab}",
     "health": "{path: /up}", "env": "{NAME: value}", "headers": "{Name: value}", "files": "{app.toml: /etc/app.toml}",
     "volumes": "{data: /srv/data}", "ssh": "{user: deploy}", "deploy": "{strategy: rolling}",
     "timeouts": "{response: 60s}", "hooks": "{before_deploy: ./check}", "images": "{proxy: haproxy}",
-}
-LIMITS = {
+})
+LIMITS = MappingProxyType({
     "greater_than": ("more than", "gt"),
     "greater_than_equal": ("at least", "ge"),
     "less_than": ("less than", "lt"),
     "less_than_equal": ("at most", "le"),
-}
+})
 
 
 class Fit(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 from itertools import pairwise
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 # Keys of the agreed shape whose capability does not exist yet → the sentence that refuses them.
 # `*` stands for any one name.
-LATER = {
+LATER = MappingProxyType({
     "network": "handful does not join machines in a private network yet",
     "packages": "handful does not install packages on machines yet",
     "edge": "separate edge machines do not exist yet: an app with domains is served by the machines it runs on",
@@ -60,7 +61,7 @@ LATER = {
     "apps.*.build.secrets": "build secrets do not exist yet",
     "apps.*.build.platform": "building for another platform does not exist yet",
     "apps.*.build.on": "building on a machine does not exist yet",
-}
+})
 
 
 class Part(BaseModel):

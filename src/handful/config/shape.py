@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, TypeGuard, Union, get_args, get_origin
 
 from handful.config.model import LATER, Config, Part
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from handful.config.tree import Node, Spot
 
 TOP = "the top of the file"
-ONE = {"machines": "a machine", "apps": "an app"}
+ONE = MappingProxyType({"machines": "a machine", "apps": "an app"})
 # What other tools call it → what handful calls it.
-ELSEWHERE = {
+ELSEWHERE = MappingProxyType({
     "services": "apps", "servers": "machines", "hosts": "machines", "name": "project", "environment": "env",
     "ports": "port", "depends_on": "needs", "healthcheck": "health", "replicas": "instances", "scale": "instances",
     "mem_limit": "memory", "cmd": "command", "domain": "domains", "host": "domains", "timeout": "within",
     "interval": "every", "ip": "address", "file": "dockerfile",
-}
+})
 
 
 def inside(kind: object, step: str | int) -> object:

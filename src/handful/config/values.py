@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-BYTES = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SECONDS = MappingProxyType({"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400})
+BYTES = MappingProxyType({"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3})
 _BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 NAME = r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$"
 REFERENCE = r"^[^\s-][^\s]*$"
@@ -25,7 +29,7 @@ TARGET = r"^/[^:\n]+$"
 URL_PATH = r"^/[^\s]*$"
 ROUTE_PATH = r"^/[A-Za-z0-9._~/-]*$"
 # Each pattern → what it asks for, in words that follow "must be".
-MEANING = {
+MEANING = MappingProxyType({
     NAME: "a name: lower-case letters, digits and dashes, beginning with a letter, 40 characters at most",
     REFERENCE: "an image reference, like postgres:17",
     LOGIN: "a user name",
@@ -35,7 +39,7 @@ MEANING = {
     TARGET: "an absolute path in the container, without a colon, like /srv/data",
     URL_PATH: "a path that begins with /, without spaces",
     ROUTE_PATH: "a path that begins with /, of letters, digits, dots, dashes and underscores",
-}
+})
 
 
 def seconds(value: object) -> object:
@@ -69,7 +73,7 @@ def words(value: object) -> object:
         raise PydanticCustomError("wanted", "words whose quotes are closed") from unclosed
 
 
-def _measure(value: object, units: dict[str, Any], wanted: str) -> float:
+def _measure(value: object, units: Mapping[str, float], wanted: str) -> float:
     measured = math.nan
     if isinstance(value, int | float) and not isinstance(value, bool):
         measured = float(value)

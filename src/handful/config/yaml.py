@@ -6,6 +6,7 @@ Made from PyYAML's events, not its node tree: composing nodes recurses in C, and
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import yaml
@@ -22,10 +23,10 @@ DEEPEST = 30
 MOST = 100_000
 # Longer numbers are text: nothing counts so far, and Python refuses to read thousands of digits.
 LONGEST_NUMBER = 40
-WORDS = {
+WORDS = MappingProxyType({
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
-}
+})
 NUMBER = re.compile(
     r"(?P<octal>0o[0-7]+)|(?P<hex>0x[0-9a-fA-F]+)|(?P<whole>[-+]?[0-9]+)"
     r"|(?P<real>[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?)|(?P<endless>[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))",

@@ -38,28 +38,19 @@ def run(
     `env` replaces the whole environment when given; `timeout` is in seconds.
     Raises CommandFailed when the program is missing, takes too long, or, with `check`, ends with an error.
     """
+    asked = {"input": stdin.encode(), "cwd": cwd, "env": env, "timeout": timeout}
     try:
-        done = subprocess.run(
-            list(argv),
-            input=stdin,
-            cwd=cwd,
-            env=env,
-            timeout=timeout,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
+        done = subprocess.run(list(argv), capture_output=True, check=False, **asked)  # type: ignore[call-overload]
     except FileNotFoundError as missing:
         message = f"{argv[0]}: no such program on this computer"
         raise CommandFailed(message, status=127, advice=f"Install {argv[0]}, or put it on PATH.") from missing
     except subprocess.TimeoutExpired as late:
         raise CommandFailed(f"{argv[0]} took longer than {timeout} s", status=124) from late
-    if check and done.returncode != 0:
-        message = f"{' '.join(argv[:3])} ended with exit code {done.returncode}"
-        raise CommandFailed(message, status=done.returncode, detail=last_lines(done.stderr or done.stdout))
-    return Said(done.returncode, done.stdout, done.stderr)
+    said = Said(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+    if check and said.status != 0:
+        message = f"{' '.join(argv[:3])} ended with exit code {said.status}"
+        raise CommandFailed(message, status=said.status, detail=last_lines(said.err or said.out))
+    return said
 
 
 def last_lines(text: str, count: int = LAST_LINES) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import subprocess
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from handful.errors import CommandFailed
 from handful.machine.local import last_lines
@@ -78,20 +78,8 @@ def send_images(access: Access, names: Sequence[str], stopped: Callable[[], bool
 
     Raises CommandFailed when the engine here cannot save them; ends early once `stopped` says so.
     """
-    save = subprocess.Popen(
-        ["docker", "save", *names],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    load = subprocess.Popen(
-        command(access, ["docker", "load", "--quiet"]),
-        stdin=save.stdout,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    save = _start(["docker", "save", *names], stdin=subprocess.DEVNULL)
+    load = _start(command(access, ["docker", "load", "--quiet"]), stdin=save.stdout, stdout=subprocess.DEVNULL)
     if save.stdout is not None:
         save.stdout.close()
     while load.poll() is None:
@@ -108,8 +96,8 @@ def send_images(access: Access, names: Sequence[str], stopped: Callable[[], bool
     return Ended(load.returncode, "", words.decode(errors="replace"))
 
 
-def _start(line: Sequence[str]) -> subprocess.Popen[bytes]:
+def _start(
+    line: Sequence[str], *, stdin: int | IO[bytes] | None = subprocess.PIPE, stdout: int = subprocess.PIPE
+) -> subprocess.Popen[bytes]:
     """Apart from the terminal's process group: Ctrl-C reaches handful, which ends the session in order."""
-    return subprocess.Popen(
-        list(line), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-    )
+    return subprocess.Popen(list(line), stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, start_new_session=True)

@@ -31,7 +31,7 @@ go_back() {
   local journal app_folder folder
   while read -r _ journal; do
     app_folder=${journal%/deploying}
-    bash "$app_folder/$(content "$journal/release")/run_app.bash" revert 9>&-
+    bash "$app_folder/$(content "$journal/release")/run_app.bash" revert 9>&- </dev/null
   done < <(for journal in "$root/stacks/$stack"/apps/*/deploying; do [[ ! -d $journal ]] || printf '%s %s\n' "$(content "$journal/started_at")" "$journal"; done | sort -rn)
   while read -r folder; do
     [[ -n $folder ]] || continue
@@ -46,22 +46,28 @@ go_back() {
 
 # The names of a stack's apps are those of its folders that hold a number: in the name server's folder and in /etc/hosts.
 sync_names() {
-  local file number app lines='' hosts=${HANDFUL_HOSTS:-/etc/hosts} mark="# handful: $stack"
+  local file number app lines='' block hosts=${HANDFUL_HOSTS:-/etc/hosts} mark="# handful: $stack"
   for file in "$root/stacks/$stack"/apps/*/number; do
     [[ -e $file ]] || continue
     number=$(<"$file") app=$(basename "${file%/number}")
     lines+="10.210.$((number / 256)).$((number % 256)) $app.$stack.internal"$'\n'
   done
   mkdir -p "$root/names"
-  [[ $(content "$root/names/$stack") == "${lines%$'\n'}" && -n $lines ]] && return 0
-  # dnsmasq runs as a user of its own.
-  if [[ -n $lines ]]; then
-    printf '%s' "$lines" | put "$root/names/.$stack" && chmod 644 "$root/names/.$stack" && mv -T "$root/names/.$stack" "$root/names/$stack"
-  else
+  if [[ -z $lines ]]; then
     rm -f "$root/names/$stack"
+  elif [[ $(content "$root/names/$stack") != "${lines%$'\n'}" ]]; then
+    # dnsmasq runs as a user of its own.
+    printf '%s' "$lines" | put "$root/names/.$stack" && chmod 644 "$root/names/.$stack" && mv -T "$root/names/.$stack" "$root/names/$stack"
   fi
-  lines=$(awk -v begin="$mark" -v end="$mark end" '$0 == begin { skip = 1 } !skip { print } $0 == end { skip = 0 }' "$hosts"
-    [[ -z $lines ]] || printf '%s\n%s%s\n' "$mark" "$lines" "$mark end")
-  # /etc/hosts may be a mount: it is written in place.
-  printf '%s\n' "$lines" >"$hosts"
+  block=${lines:+$mark$'\n'$lines$mark end}
+  [[ $(marked 1) != "$block" ]] || return 0
+  # /etc/hosts may be a mount: it is written in place, and only when there is room for all of it.
+  { marked 0 && printf '%s' "${block:+$block$'\n'}"; } >"$hosts.handful" && cat "$hosts.handful" >"$hosts" ||
+    fail "$hosts could not be written" "" "Is there disk left? See: df $hosts"
+  rm -f "$hosts.handful"
+}
+
+# The lines of the stack's block of `hosts` (1), or all others (0).
+marked() {
+  awk -v wanted="$1" -v begin="$mark" -v end="$mark end" '$0 == begin { inside = 1 } inside == wanted { print } $0 == end { inside = 0 }' "$hosts"
 }

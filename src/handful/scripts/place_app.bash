@@ -2,12 +2,14 @@
 : "${stack:?}" "${app:?}" "${number?}" "${instances:?}" "${keep:?}"
 # uses: prelude lib_work
 lock_machine
-mkdir -p "$root/stacks/$stack/apps/$app/releases"
 if [[ -n $number ]]; then
   for file in "$root"/stacks/*/apps/*/number; do
     [[ -e $file && $file != "$root/stacks/$stack/apps/$app/number" ]] || continue
     [[ $(<"$file") != "$number" ]] || fail "number $number of $app was taken by ${file#"$root/stacks/"} in the meantime" "" "Try again."
   done
+fi
+mkdir -p "$root/stacks/$stack/apps/$app/releases"
+if [[ -n $number ]]; then
   put "$root/stacks/$stack/apps/$app/number" <<<"$number"
 else
   rm -f "$root/stacks/$stack/apps/$app/number"
