@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from world import STEPS
 
 from handful.artifact.script import contract, uses
-from world import STEPS
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "handful"
@@ -217,5 +217,5 @@ def test_version_loads_nothing() -> None:
 
 @pytest.mark.parametrize("words", [("--help",), ("deploy", "--help")])
 def test_help_does_not_load_what_reads_the_file(words: tuple[str, ...]) -> None:
-    """pydantic takes longer to load than all the rest."""
+    """Pydantic takes longer to load than all the rest."""
     assert not {"pydantic", "yaml"} & loaded_by(*words)

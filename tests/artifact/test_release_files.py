@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from world import sources
 
 from handful.artifact.release import LONGEST_LINE, env_files, release_files
 from handful.config.model import Config
 from handful.plan.release import describe, release
-from world import sources
 
 NAME = st.from_regex(r"\A[A-Za-z_.][A-Za-z0-9_.-]{0,8}\Z")
 VALUE = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])) | st.sampled_from(["\n", "a\r", " a ", "#", "="])

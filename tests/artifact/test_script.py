@@ -5,12 +5,12 @@ import subprocess
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from world import planned, ready, sources
 
 from handful.artifact.script import assignment, call, contract, observe, run_app, source, stand_alone, uses, work_script
 from handful.config.model import Config
 from handful.plan.model import ImageSource, Plan, Release, Step
 from handful.plan.release import describe, release
-from world import planned, ready, sources
 
 # A bash variable holds any text but a zero byte.
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))

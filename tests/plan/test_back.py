@@ -4,11 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from world import ready
 
 from handful.errors import UsageError
 from handful.facts.model import Facts, StackState
 from handful.plan.back import chosen_release, history
-from world import ready
 
 KEPT = ("0009-aaaaaa", "0010-bbbbbb", "0010-cccccc", "0100-dddddd")
 

@@ -11,19 +11,21 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from world import bare, carried_out, planned, ready
 
 from handful.artifact.script import call
 from handful.config.load import load
-from handful.config.model import Config
 from handful.errors import HandfulError
 from handful.facts.model import AppState, Container, Facts, Listener, StackState
-from handful.plan.model import Plan
 from handful.report.plan import plan_lines
-from world import bare, carried_out, planned, ready
+
+if TYPE_CHECKING:
+    from handful.config.model import Config
+    from handful.plan.model import Plan
 
 SITUATIONS = sorted((Path(__file__).parent.parent / "plans").glob("*.yml"))
 STACK = "shop"

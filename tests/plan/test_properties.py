@@ -9,19 +9,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
+from world import STEPS, carried_out, planned, ready
 
 from handful.artifact.script import contract, run_app, work_script
 from handful.config.model import Config
 from handful.errors import HandfulError
-from handful.facts.model import Facts
 from handful.plan.back import history
 from handful.plan.model import Plan, Step, Work
 from handful.plan.traffic import NAMES_NUMBER
-from world import STEPS, carried_out, planned, ready
+
+if TYPE_CHECKING:
+    from handful.facts.model import Facts
 
 NAMES = ["api", "db", "web", "worker"]
 MACHINES = ["m1", "m2", "m3"]
@@ -109,7 +111,7 @@ def config_of(found: Mapping[str, Any], machines: list[str]) -> Config:
     return Config.model_validate({"project": "shop", "machines": told, "apps": dict(found)})
 
 
-def wanted(config: Config, facts: Mapping[str, Facts], what: str = "deploy", versions: Mapping[str, str] = {}) -> Plan:  # noqa: B006  # read only
+def wanted(config: Config, facts: Mapping[str, Facts], what: str = "deploy", versions: Mapping[str, str] = {}) -> Plan:  # read only
     """Return a plan; an example whose plan is refused is passed over."""
     try:
         plan = planned(config, "shop", facts, what, versions=versions)

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from world import sources
 
 from handful.config.model import Config
 from handful.plan.order import levels, together
 from handful.plan.release import describe, file_name, reasons, release
-from world import sources
 
 TARGET = st.from_regex(r"\A/[a_%/.5F]{1,8}\Z")
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from world import ready
 
 from handful.config.model import App
 from handful.errors import PlanRefused
 from handful.facts.model import AppState, Facts, StackState
 from handful.plan.traffic import NAMES_ADDRESS, NAMES_NUMBER, numbers, proxy_lines, quoted, service_address
-from world import ready
 
 
 def holding(machine: str, **numbers_of: int) -> Facts:
@@ -82,8 +82,8 @@ def test_the_proxy_asks_for_the_path_that_the_app_names() -> None:
     app = App.model_validate({"image": "a", "port": 80, "domains": ["shop.example.com"], "health": health})
     assert proxy_lines(app)[-3:] == [
         "backend option httpchk",
-        r"backend http-check send meth GET uri '/up?a='\''1'\''' ver HTTP/1.1 "
-        "hdr 'Host' 'shop.example.com' hdr 'X-Probe' '100%%'",
+        (r"backend http-check send meth GET uri '/up?a='\''1'\''' ver HTTP/1.1 "
+        "hdr 'Host' 'shop.example.com' hdr 'X-Probe' '100%%'"),
         "backend http-check expect status 200-399",
     ]
 

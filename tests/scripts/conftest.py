@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-
 from script_machine import Machine
 
 if TYPE_CHECKING:

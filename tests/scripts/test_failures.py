@@ -3,7 +3,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from script_machine import Behaviour
 from script_poll import until
 from script_tap import Answer
@@ -137,7 +136,7 @@ def test_one_of_two_instances_fails(ready: Machine) -> None:
     ready.deployed(ready.make(1, instances=2))
     made = ready.make(2, instances=2)
     fault = ready.docker.faults
-    fault[f"run --detach --name shop.web-4 "] = Answer(err="no space left on device\n", status=125)
+    fault["run --detach --name shop.web-4 "] = Answer(err="no space left on device\n", status=125)
     said = refuse(ready, made)
     assert said.failed["text"] == "shop.web-4 could not be started"
     assert said.failed["detail"] == "no space left on device"

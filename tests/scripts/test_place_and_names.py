@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handful.plan.model import Step
 from script_machine import Behaviour
+
+from handful.plan.model import Step
 
 if TYPE_CHECKING:
     from script_machine import Machine, Said
@@ -34,7 +35,7 @@ def test_names_follow_for_containers_and_for_the_machine(machine: Machine) -> No
 
 
 def test_the_name_server_can_read_its_file(machine: Machine) -> None:
-    """dnsmasq runs as a user of its own."""
+    """Dnsmasq runs as a user of its own."""
     place(machine, "web", "1")
     assert (machine.root / "names" / "shop").stat().st_mode & 0o777 == 0o644
 

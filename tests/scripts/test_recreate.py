@@ -3,7 +3,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from script_machine import Behaviour
 from script_poll import until
 from script_whole import wholly_in

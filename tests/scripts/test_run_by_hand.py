@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handful.artifact.script import contract, run_app
 from script_machine import Behaviour
 from script_poll import until
 from script_traffic import Traffic
+
+from handful.artifact.script import contract, run_app
 
 if TYPE_CHECKING:
     from script_machine import Machine

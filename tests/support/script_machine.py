@@ -11,7 +11,6 @@ import subprocess
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from handful.artifact.script import stand_alone
 from script_containers import Behaviour
 from script_docker import Docker
 from script_namespace import Namespace
@@ -19,12 +18,15 @@ from script_poll import DEADLINE, until
 from script_release import NAMES, PROXY, SETUP, Made, make, run_steps, script
 from script_tap import Answer, Become, Call, Tap
 
+from handful.artifact.script import stand_alone
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from handful.plan.model import Step
     from script_containers import Container
+
+    from handful.plan.model import Step
 
 # Programs whose calls are seen before they run: at each of them the machine can be looked at.
 WATCHED = ("perl", "mv", "ln", "rm", "cp")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from script_poll import DEADLINE, until
 
@@ -27,7 +27,7 @@ class Traffic:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._ask)
 
-    def __enter__(self) -> Traffic:
+    def __enter__(self) -> Self:
         self._thread.start()
         self.more()
         return self

@@ -6,15 +6,17 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from handful.config.model import Config
 from handful.facts.model import AppState, Container, Facts
 from handful.plan.back import way_back
 from handful.plan.model import AppSource, ImageSource, Intent, Plan, Step, Work
 from handful.plan.order import image_owner
 from handful.plan.plan import choose, make_plan
 from handful.plan.whole import make_whole_plan
+
+if TYPE_CHECKING:
+    from handful.config.model import Config
 
 GIGABYTE = 1024**3
 IMAGES = {"proxy": "handful/system/proxy:1", "names": "handful/system/names:1"}
