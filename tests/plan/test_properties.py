@@ -117,7 +117,7 @@ def wanted(config: Config, facts: Mapping[str, Facts], what: str = "deploy", ver
         plan = planned(config, "shop", facts, what, versions=versions)
     except HandfulError as refusal:
         event(f"refused: {type(refusal).__name__}")
-        assume(False)  # noqa: FBT003  # hypothesis' signature
+        assume(False)
         raise
     event("empty" if plan.empty else "something to do")
     return plan
