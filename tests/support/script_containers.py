@@ -43,6 +43,8 @@ class Behaviour:
     raw: str = ""
     ignores_term: bool = False
     heard: list[str] = field(default_factory=list)
+    # Seconds before the proxy begins to start.
+    delay: float = 0.0
     # Requests for /slow wait for this.
     slow: threading.Event = field(default_factory=threading.Event)
 
@@ -154,11 +156,11 @@ class Process:
 
     def __init__(
         self, namespace: Namespace, words: tuple[str, ...], volumes: Mapping[str, str], log: Path,
-        ended: Callable[[Process, int], None],
+        ended: Callable[[Process, int], None], delay: float,
     ) -> None:
         self._log: IO[bytes] = log.open("ab")
         mounts = "".join(f"mkdir -p {target} && mount --bind {source} {target} && " for target, source in volumes.items())
-        script = f'mount -t tmpfs none /run && mount -t tmpfs none /etc/haproxy && {mounts}exec "$@"'
+        script = f'sleep {delay} && mount -t tmpfs none /run && mount -t tmpfs none /etc/haproxy && {mounts}exec "$@"'
         self._process = subprocess.Popen(
             namespace.words(["unshare", "--mount", "sh", "-c", script, "sh", *words]),
             stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,

@@ -188,7 +188,13 @@ class Docker:
 
     def _process(self, container: Container) -> Process:
         volumes = dict(reversed(each.split(":")[:2]) for each in container.options["volume"])
-        return Process(self.namespace, container.command, volumes, self._log(container), lambda work, code: self._ended(container, work, code))
+
+        def ended(work: Process, code: int) -> None:
+            self._ended(container, work, code)
+
+        return Process(
+            self.namespace, container.command, volumes, self._log(container), ended, container.behaviour.delay
+        )
 
     def _log(self, container: Container) -> Path:
         return self.folder / f"{container.id[-4:]}.log"
@@ -245,6 +251,12 @@ class Docker:
         if isinstance(container.work, Process):
             container.work.signal(sent)
         return Answer(asked.others[0] + "\n")
+
+    def do_wait(self, _: Call, words: tuple[str, ...]) -> Answer:
+        """Wait until a container has ended."""
+        container = self.named(words[0])
+        until(lambda: not container.running, f"{words[0]} did not end")
+        return Answer(f"{container.exit_code}\n")
 
     def do_rename(self, _: Call, words: tuple[str, ...]) -> Answer:
         """Give a container another name."""

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from handful.errors import HandfulError
-from handful.plan.back import history
 from handful.plan.order import machines_of
 from handful.report.table import ago, size, table
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from handful.config.model import Config
-    from handful.facts.model import Container, Facts
+    from handful.facts.model import Container, Facts, StackState
     from handful.machine.access import Access
 
 SKEW_SECONDS = 2.0
@@ -29,7 +28,7 @@ def status_text(config: Config, stack: str, found: Mapping[str, Facts | HandfulE
     blocks = [table(MACHINE, [_machine(name, each) for name, each in found.items()])]
     rows = [row for name, each in facts.items() for row in _apps(stack, name, each)]
     blocks.append(table(INSTANCE, rows) if rows else f"{stack}: nothing runs yet")
-    notes = [*unfinished(stack, facts), *drift(config, stack, facts)]
+    notes = [*unfinished(stack, facts, config), *drift(config, stack, facts)]
     return "\n\n".join([*blocks, "\n".join(notes)] if notes else blocks)
 
 
@@ -44,27 +43,32 @@ def status_json(config: Config, stack: str, found: Mapping[str, Facts | HandfulE
              "since": c.started, "address": c.address}
             for name, each in facts.items() for c in _shown(stack, each)
         ],
-        "unfinished": unfinished(stack, facts),
+        "unfinished": unfinished(stack, facts, config),
         "drift": drift(config, stack, facts),
     }
     return json.dumps(told, ensure_ascii=False, indent=2)
 
 
-def unfinished(stack: str, facts: Mapping[str, Facts]) -> list[str]:
-    """Return a sentence for every app that is not on the same release everywhere, or whose switch was cut short."""
+def unfinished(stack: str, facts: Mapping[str, Facts], config: Config | None = None) -> list[str]:
+    """Return a sentence for every app that is not on the same release everywhere, or whose switch was cut short.
+
+    Nothing is unfinished while a deploy is at work. With `config`, an app counts only where the file places it.
+    """
+    if any(each.stack(stack).holder for each in facts.values()):
+        return []
     found = []
     for app in sorted({name for each in facts.values() for name in each.stack(stack).apps}):
-        states = {name: each.app(stack, app) for name, each in facts.items() if app in each.stack(stack).apps}
+        places = [name for name, each in facts.items() if _counts(app, name, each.stack(stack), config)]
+        states = {name: facts[name].app(stack, app) for name in places}
         current = {name: state.current for name, state in states.items()}
-        cut = any(state.deploying and not facts[name].stack(stack).holder for name, state in states.items())
-        if len(set(current.values())) > 1 or cut:
+        if len(set(current.values())) > 1 or any(state.deploying for state in states.values()):
             where = ", ".join(f"{name} on {release or 'nothing'}" for name, release in current.items())
             found.append(f"unfinished: {app}: {where}. Finish it: handful deploy. Take it back: handful rollback.")
-    past = history(stack, facts)
-    if not found and past and past[-1].outcome == "unfinished":
-        which = f"{past[-1].what} {past[-1].number}"
-        found.append(f"unfinished: {which} began and never ended; the next deploy puts it right.")
     return found
+
+
+def _counts(app: str, machine: str, state: StackState, config: Config | None) -> bool:
+    return app in state.apps and (config is None or (app in config.apps and machine in machines_of(app, config)))
 
 
 def drift(config: Config, stack: str, facts: Mapping[str, Facts]) -> list[str]:
