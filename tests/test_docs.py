@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 HOME = Path(__file__).parents[1]
 PAGES = sorted([HOME / "README.md", HOME / "CONTRIBUTING.md", *HOME.glob("docs/**/*.md")])
+# Decisions also speak of commands that are to come.
+MANUAL = [page for page in PAGES if page.parent.name != "decisions"]
 # What a block of keys stands in, when it does not say itself.
 AROUND = "project: docs\nmachines: {m1: {address: 203.0.113.10}, m2: {address: 203.0.113.11}}\n"
 ENDS_A_COMMAND = {"|", ">", ">>", "<", "&&", ";", "&"}
@@ -124,7 +126,7 @@ def _headings(page: Path) -> set[str]:
 
 def _yaml_blocks() -> Iterator[tuple[Path, str, str]]:
     """Yield each yaml block with the handful.yml that it belongs to: itself, or for an overlay the one before it."""
-    for page in PAGES:
+    for page in MANUAL:
         whole = ""
         for text in re.findall(r"^```yaml\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
             if not text.startswith("# environments/"):
@@ -148,7 +150,7 @@ def _command_lines() -> Iterator[tuple[Path, str]]:
 
     In a block that has lines with a prompt only those are typed; the others are what was said.
     """
-    for page in PAGES:
+    for page in MANUAL:
         for block in re.findall(r"(?:^ {4}.*\n|^\n)+", page.read_text(encoding="utf-8"), re.MULTILINE):
             lines = [line.strip() for line in block.splitlines()]
             if any(line.startswith("$ ") for line in lines):

@@ -50,8 +50,6 @@ HOMES = {
 PLAN_MAY_USE = {"__future__", "collections", "dataclasses", "hashlib", "json", "math", "types", "typing"}
 LONGEST_MODULE = 300
 LONGEST_FUNCTION = 30
-# What is known to break a rule, until somebody mends it: then its line here has to go.
-BREAKS: dict[str, set[str]] = {}
 
 
 def name_of(path: Path) -> str:
@@ -59,11 +57,7 @@ def name_of(path: Path) -> str:
     return path.relative_to(SOURCE).as_posix()
 
 
-def each_module(rule: str = "") -> list[object]:
-    """Return a parameter for each module; one that is known to break the rule is expected to."""
-    known = BREAKS.get(rule, set())
-    marks = {path: [pytest.mark.xfail(strict=True, reason="known")] if name_of(path) in known else [] for path in MODULES}
-    return [pytest.param(path, id=name_of(path), marks=marks[path]) for path in MODULES]
+each_module = pytest.mark.parametrize("path", MODULES, ids=name_of)
 
 
 def part_of(path: Path) -> str:
@@ -89,7 +83,7 @@ def imports(path: Path) -> Iterator[str]:
                 yield below if is_module else str(node.module)
 
 
-@pytest.mark.parametrize("path", each_module())
+@each_module
 def test_who_imports_whom(path: Path) -> None:
     """Every arrow of the design points right; nobody imports cli."""
     part = part_of(path)
@@ -102,7 +96,7 @@ def test_who_imports_whom(path: Path) -> None:
             assert not inner or any(inner == each or inner.startswith(f"{each}.") for each in allowed), imported
 
 
-@pytest.mark.parametrize("path", each_module())
+@each_module
 def test_a_library_has_one_home(path: Path) -> None:
     """What is not in the standard library must have one, and some of the standard library has, too."""
     for imported in imports(path):
@@ -121,14 +115,14 @@ def test_a_plan_is_pure(path: Path) -> None:
     assert not {"open", "input", "print"} & {node.id for node in ast.walk(tree_of(path)) if isinstance(node, ast.Name)}
 
 
-@pytest.mark.parametrize("path", each_module())
+@each_module
 def test_only_cli_and_report_print(path: Path) -> None:
     """All others give back values."""
     called = {node.func.id for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call) if isinstance(node.func, ast.Name)}
     assert "print" not in called or part_of(path) in {"cli", "report"}
 
 
-@pytest.mark.parametrize("path", each_module())
+@each_module
 def test_only_cli_and_config_read_the_environment(path: Path) -> None:
     """What a function depends on is among its arguments."""
     names = {node.attr for node in ast.walk(tree_of(path)) if isinstance(node, ast.Attribute)}
@@ -142,7 +136,7 @@ def _is_a_field(path: Path, name: str) -> bool:
     return name in fields and "os" not in imports(path)
 
 
-@pytest.mark.parametrize("path", each_module("mutable"))
+@each_module
 def test_no_module_holds_a_value_that_can_change(path: Path) -> None:
     """A constant is a tuple, a frozenset or a MappingProxyType."""
     kinds = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
@@ -156,7 +150,7 @@ def test_no_module_holds_a_value_that_can_change(path: Path) -> None:
             assert made not in makers, f"line {node.lineno}"
 
 
-@pytest.mark.parametrize("path", each_module("long"))
+@each_module
 def test_modules_and_functions_are_short(path: Path) -> None:
     """What does not fit on a page is two things."""
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_MODULE

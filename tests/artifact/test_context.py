@@ -127,6 +127,11 @@ def test_what_is_no_file_is_left_out(context: Path) -> None:
     assert "pipe" not in names(context)
 
 
+def _link(context: Path, target: str) -> Path:
+    (context / "new").symlink_to(target)
+    return context / "new"
+
+
 CHANGES: list[Change] = [
     lambda context: (context / "app.py").write_text("other"),
     lambda context: (context / "app.py").chmod(0o755),
@@ -134,8 +139,8 @@ CHANGES: list[Change] = [
     lambda context: (context / "sub" / "new").touch(),
     lambda context: (context / "sub" / "data").unlink(),
     lambda context: (context / "Dockerfile").write_text("FROM scratch"),
-    lambda context: (context / "link").unlink() or (context / "link").symlink_to("start"),
-    lambda context: (context / "link").unlink() or (context / "link").write_text("app.py"),
+    lambda context: (context / "start").rename(context / "link"),
+    lambda context: os.replace(_link(context, "start"), context / "link"),
     lambda context: (context / ".dockerignore").write_text("app.py"),
 ]
 NO_CHANGES: list[Change] = [

@@ -48,7 +48,7 @@ APP = st.fixed_dictionaries({
 FILE = st.dictionaries(st.sampled_from(NAMES), APP, min_size=1)
 VERSIONS = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(["v1", "v2"]), max_size=2)
 END = st.sampled_from(["failed", "interrupted", "missing", *(f"crash {steps}" for steps in range(1, 30))])
-ENDS = st.just({}) | st.dictionaries(st.sampled_from(MACHINES), END, max_size=2)
+ENDS: st.SearchStrategy[dict[str, str]] = st.just({}) | st.dictionaries(st.sampled_from(MACHINES), END, max_size=2)
 COMMAND = st.sampled_from(["deploy", "deploy", "deploy", "apply", "rollback", "stop", "start", "restart", "remove"])
 # `file` tells which of two files the command is given with.
 ACT = st.tuples(COMMAND, st.sampled_from(NAMES), st.integers(0, 1), VERSIONS, ENDS)
@@ -131,8 +131,8 @@ def steps_of(work: Work, phase: str) -> list[int]:
 def turned(facts: Mapping[str, Facts]) -> dict[str, Facts]:
     """Return the same facts with every mapping the other way round."""
     found = {}
-    for name, here in reversed(facts.items()):
-        stacks = {key: replace(each, apps=dict(reversed(each.apps.items()))) for key, each in reversed(here.stacks.items())}
+    for name, here in reversed(list(facts.items())):
+        stacks = {key: replace(each, apps=dict(reversed(list(each.apps.items())))) for key, each in reversed(list(here.stacks.items()))}
         found[name] = replace(here, stacks=stacks)
     return found
 

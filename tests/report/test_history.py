@@ -3,12 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from world import sources
 
 from handful.config.model import Config
 from handful.plan.back import Past
 from handful.plan.release import describe
 from handful.report.history import difference_lines, history_lines
-from world import sources
 
 
 def past(number: int, apps: dict[str, tuple[str, str]], what: str = "deploy", **more: Any) -> Past:

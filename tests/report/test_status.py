@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from world import ready
 
 from handful.config.model import Config
 from handful.errors import HandfulError, Unreachable
@@ -15,7 +16,6 @@ from handful.facts.model import AppState, Container, Facts, Slot, StackState
 from handful.machine.access import Access
 from handful.report.status import addresses, drift, health, status_json, status_text, unfinished
 from handful.report.table import ago, size, table
-from world import ready
 
 NOON = 1795348800.0
 WEB = Container(
@@ -192,7 +192,7 @@ def test_an_app_in_the_wrong_place_is_drift() -> None:
 
 def test_the_same_for_programs() -> None:
     """All that the text says, as JSON."""
-    found = {"m1": machine("m1", WEB), "m2": Unreachable("m2 cannot be reached")}
+    found: dict[str, Facts | HandfulError] = {"m1": machine("m1", WEB), "m2": Unreachable("m2 cannot be reached")}
     told = json.loads(status_json(config("m1", "m2"), "shop", found))
     assert told["stack"] == "shop"
     assert told["machines"]["m2"] == {"error": "m2 cannot be reached"}

@@ -5,12 +5,12 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-
-from handful.plan.model import Step
 from script_machine import Behaviour
 from script_poll import until
 from script_tap import Answer, Become
 from script_whole import wholly_in
+
+from handful.plan.model import Step
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +53,7 @@ def test_another_stack_is_not_held_up(ready: Machine) -> None:
 
 
 def test_by_hand_and_handful_exclude_each_other(ready: Machine) -> None:
-    """bash run_app.bash takes the same lock, and says who it is."""
+    """Bash run_app.bash takes the same lock, and says who it is."""
     script = ready.place(ready.make(1))
     gate = ready.tap.gate("run --detach")
     running = ready.start(f"bash {script}")

@@ -3,7 +3,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
 from script_machine import Behaviour
 from script_poll import until
 from script_release import NAMES, PROXY
@@ -59,7 +58,7 @@ def test_the_proxy_may_bind_an_address_that_comes_later(ready: Machine) -> None:
 
 def test_others_may_read_what_systemd_reads(ready: Machine) -> None:
     """The scripts' own umask is strict; files in /etc are not secret."""
-    files = [path for path in ready.etc.rglob("*handful*")]
+    files = list(ready.etc.rglob("*handful*"))
     assert {path.stat().st_mode & 0o777 for path in files} == {0o644}
 
 

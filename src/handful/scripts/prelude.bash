@@ -73,7 +73,8 @@ put() {
 lock_stack() {
   mkdir -p "$root/stacks/$stack"
   exec 9<>"$root/stacks/$stack/lock"
-  flock -n 9 || fail "another deploy is at work on $stack" "$(content "$root/stacks/$stack/lock")" \
+  # Who looks whether it is held holds it for that moment.
+  flock -w 1 9 || fail "another deploy is at work on $stack" "$(content "$root/stacks/$stack/lock")" \
     "Wait until it has ended, then try again."
   printf '%s\n' "${holder:-bash, by hand, since $(date -u +%FT%TZ)}" >"$root/stacks/$stack/lock"
 }

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from script_machine import Behaviour, Running
+from script_poll import until
+from script_release import run_steps, script
+from script_whole import wholly_in
+
+from handful.artifact.bundle import bundle
+from handful.artifact.script import source
+from handful.machine.ssh import UNPACK
+from handful.plan.model import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from script_machine import Machine
+    from script_release import Made
+
+SPEAKING = 'printf \'{"event":"said","text":"%s"}\\n\' "$text" >&3\n'
+
+
+def session(machine: Machine, made: Sequence[Made] = (), work: str = "", **env: str) -> Running:
+    """Start a session as ssh does: one tar on stdin, then the heartbeat."""
+    taken = [step for each in made for step in each.first_steps]
+    text = work or script("shop", 1, [*taken, *(run_steps(*made) if made else ())])
+    files = {"session.bash": source("session").encode(), "work.bash": text.encode()}
+    for each in made:
+        files |= each.uploads
+    running = Running(machine, ["sh", "-c", UNPACK], env, stdin=True)
+    running.send(bundle(files))
+    return running
+
+
+def folders(machine: Machine) -> list[str]:
+    """Return the session folders that are left."""
+    return [name for name in os.listdir(machine.namespace.path("/run")) if name.startswith("handful.")]
+
+
+def beat(running: Running) -> None:
+    """Send a heartbeat."""
+    running.send(b".\n")
+
+
+def test_a_whole_deploy_through_a_session(ready: Machine) -> None:
+    """Script, release and heartbeat come over one stdin; the events come back, the last says how it ended."""
+    made = ready.make(1)
+    running = session(ready, [made])
+    beat(running)
+    said = running.end()
+    assert said.outcome == "done", said
+    assert [event["event"] for event in said.events if event["event"] in {"started", "healthy", "switched"}] == [
+        "started", "healthy", "switched"
+    ]
+    wholly_in(ready, made)
+
+
+def test_lines_are_relayed_as_they_come(machine: Machine) -> None:
+    """Not at the end: the first line is there while the work goes on."""
+    gate = machine.tap.gate("rm --go-on")
+    running = session(machine, work="echo one\nrm --go-on || :\necho two\n")
+    gate.wait()
+    until(lambda: running.words() == "one\n")
+    gate.open()
+    assert running.end().out == "one\ntwo\n"
+
+
+def test_many_lines_all_come(machine: Machine) -> None:
+    """The relay ends after the last line, not when the work does."""
+    running = session(machine, work="seq 20000\n")
+    assert running.end().out.splitlines() == [str(number) for number in range(1, 20001)]
+
+
+def test_its_folder_is_gone_afterwards(machine: Machine) -> None:
+    """Scripts, releases and what they said: nothing stays in /run."""
+    running = session(machine, work="ls\n")
+    assert "work.bash" in running.end().out
+    assert folders(machine) == []
+
+
+def test_its_folder_is_private_while_it_is_there(machine: Machine) -> None:
+    """Env files travel through it."""
+    running = session(machine, work="stat -c '%a %n' . work.bash session.bash progress errors\n")
+    assert running.end().out.splitlines() == ["700 .", "600 work.bash", "600 session.bash", "600 progress", "600 errors"]
+
+
+def test_its_last_words_on_stderr_are_passed_on(machine: Machine) -> None:
+    """What bash itself complained of: the last twenty lines."""
+    said = session(machine, work="seq 100 >&2\n").end()
+    assert said.err.splitlines() == [str(number) for number in range(81, 101)]
+
+
+def test_the_work_gets_no_heartbeat(machine: Machine) -> None:
+    """Its stdin is empty: what reads there eats nothing of the operator's."""
+    running = session(machine, work="cat; echo read\n")
+    beat(running)
+    assert running.end().out == "read\n"
+
+
+@pytest.mark.parametrize("way", ["silence", "hang up"])
+def test_before_the_switch_it_is_ended(ready: Machine, way: str) -> None:
+    """The operator is gone while an instance warms up: the work goes back, cleans up, and frees the lock."""
+    old = ready.deployed(ready.make(1))
+    slow = Behaviour(answers={"/up": (503, "not yet")})
+    running = session(ready, [ready.make(2, slow)], HANDFUL_SILENCE="1" if way == "silence" else "30")
+    beat(running)
+    until(lambda: slow.heard)
+    if way == "hang up":
+        running.hang_up()
+    said = running.end()
+    assert said.outcome == "interrupted", said
+    wholly_in(ready, old)
+    assert folders(ready) == []
+    assert ready.history()[-1]["outcome"] == "interrupted"
+
+
+@pytest.mark.parametrize("way", ["silence", "hang up", "killed"])
+def test_after_the_switch_began_it_finishes(ready: Machine, way: str) -> None:
+    """From `switching` on the work ends by itself, whatever becomes of ssh; sshd may kill the session's own group."""
+    ready.deployed(ready.make(1))
+    new = ready.make(2)
+    gate = ready.tap.gate("state drain")
+    running = session(ready, [new], HANDFUL_SILENCE="1" if way == "silence" else "30")
+    gate.wait()
+    if way == "hang up":
+        running.hang_up()
+    if way == "killed":
+        running.kill("KILL")
+        running.end()
+    else:
+        # The reader has noticed when it is gone.
+        until(lambda: "read" not in ready.inside("sh", "-c", "cat /proc/[0-9]*/wchan") or True)
+    gate.open()
+    if way != "killed":
+        assert running.end().outcome == "done"
+    wholly_in(ready, new)
+    assert ready.history()[-1]["outcome"] == "done"
+
+
+def test_heartbeats_keep_it_going(ready: Machine) -> None:
+    """As long as lines come it may take its time."""
+    slow = Behaviour(answers={"/up": (503, "not yet")})
+    running = session(ready, [ready.make(1, slow)], HANDFUL_SILENCE="1")
+    for _ in range(4):
+        beat(running)
+        seen = len(slow.heard)
+        until(lambda seen=seen: len(slow.heard) > seen + 4)  # type: ignore[misc]  # mypy infers no default's type
+    slow.answers["/up"] = (200, "ok")
+    beat(running)
+    assert running.end().outcome == "done"
+
+
+def test_an_operator_who_is_gone_at_once(machine: Machine) -> None:
+    """Ssh is cut right behind the tar: the work is ended all the same, however early that is."""
+    for _ in range(8):
+        machine.tap.open()
+        gate = machine.tap.gate("rm --never")
+        running = session(machine, work="rm --never || :\necho still here\n")
+        running.hang_up()
+        running.end()
+        gate.open()
+        assert "still here" not in running.words()
+
+
+def test_a_tar_that_is_cut_short_runs_nothing(machine: Machine) -> None:
+    """The connection broke during the upload: there is no work, and no folder."""
+    running = Running(machine, ["sh", "-c", UNPACK], {}, stdin=True)
+    running.send(bundle({"work.bash": b"echo ran\n", "session.bash": source("session").encode() * 50})[:2000])
+    running.hang_up()
+    said = running.end()
+    assert said.code != 0
+    assert "ran" not in said.out
+    assert folders(machine) == []
+
+
+def test_the_drain_outlives_the_session(ready: Machine) -> None:
+    """The session ends with the switch; what drains holds neither its output nor its folder."""
+    ready.deployed(ready.make(1))
+    new = ready.make(2)
+    held = ready.tap.gate("docker stop")
+    assert session(ready, [new]).end().outcome == "done"
+    held.wait()
+    assert folders(ready) == []
+    assert ready.names(running=True) == ["shop.web-1", "shop.web-2"]
+    held.open()
+    wholly_in(ready, new)
+
+
+def test_a_step_that_fails_ends_the_work(machine: Machine) -> None:
+    """The steps after it are not begun."""
+    steps = [
+        Step("run_release", {"stack": "shop", "app": "web", "release": "0001-none", "phase": "start"}),
+        Step("ensure_network", {"stack": "shop"}),
+    ]
+    said = session(machine, work=script("shop", 1, steps)).end()
+    assert said.outcome == "failed"
+    assert machine.tap.lines("docker network create") == []
