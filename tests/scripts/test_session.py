@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from script_machine import Behaviour, Running
-from script_poll import until
+from script_poll import DEADLINE, until
 from script_release import run_steps, script
 from script_whole import wholly_in
 
@@ -20,8 +23,6 @@ if TYPE_CHECKING:
     from script_machine import Machine
     from script_release import Made
 
-SPEAKING = 'printf \'{"event":"said","text":"%s"}\\n\' "$text" >&3\n'
-
 
 def session(machine: Machine, made: Sequence[Made] = (), work: str = "", **env: str) -> Running:
     """Start a session as ssh does: one tar on stdin, then the heartbeat."""
@@ -35,22 +36,42 @@ def session(machine: Machine, made: Sequence[Made] = (), work: str = "", **env: 
     return running
 
 
+def sessions(machine: Machine) -> int:
+    """Return how many processes of session.bash there are: itself, and the reader of heartbeats."""
+    return machine.inside("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '").count("/session.bash /run")
+
+
 def folders(machine: Machine) -> list[str]:
     """Return the session folders that are left."""
     return [name for name in os.listdir(machine.namespace.path("/run")) if name.startswith("handful.")]
 
 
-def beat(running: Running) -> None:
-    """Send a heartbeat."""
-    running.send(b".\n")
+class Heart:
+    """Sends heartbeats while the `with` block runs."""
+
+    def __init__(self, running: Running) -> None:
+        self._running, self._stop = running, threading.Event()
+        self._thread = threading.Thread(target=self._beat)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(DEADLINE)
+
+    def _beat(self) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            while not self._stop.wait(0.2):
+                self._running.send(b".\n")
 
 
 def test_a_whole_deploy_through_a_session(ready: Machine) -> None:
     """Script, release and heartbeat come over one stdin; the events come back, the last says how it ended."""
     made = ready.make(1)
     running = session(ready, [made])
-    beat(running)
-    said = running.end()
+    with Heart(running):
+        said = running.end()
     assert said.outcome == "done", said
     assert [event["event"] for event in said.events if event["event"] in {"started", "healthy", "switched"}] == [
         "started", "healthy", "switched"
@@ -96,7 +117,7 @@ def test_its_last_words_on_stderr_are_passed_on(machine: Machine) -> None:
 def test_the_work_gets_no_heartbeat(machine: Machine) -> None:
     """Its stdin is empty: what reads there eats nothing of the operator's."""
     running = session(machine, work="cat; echo read\n")
-    beat(running)
+    running.send(b".\n.\n")
     assert running.end().out == "read\n"
 
 
@@ -105,9 +126,9 @@ def test_before_the_switch_it_is_ended(ready: Machine, way: str) -> None:
     """The operator is gone while an instance warms up: the work goes back, cleans up, and frees the lock."""
     old = ready.deployed(ready.make(1))
     slow = Behaviour(answers={"/up": (503, "not yet")})
-    running = session(ready, [ready.make(2, slow)], HANDFUL_SILENCE="1" if way == "silence" else "30")
-    beat(running)
-    until(lambda: slow.heard)
+    running = session(ready, [ready.make(2, slow)], HANDFUL_SILENCE="2")
+    with Heart(running):
+        until(lambda: slow.heard)
     if way == "hang up":
         running.hang_up()
     said = running.end()
@@ -123,16 +144,17 @@ def test_after_the_switch_began_it_finishes(ready: Machine, way: str) -> None:
     ready.deployed(ready.make(1))
     new = ready.make(2)
     gate = ready.tap.gate("state drain")
-    running = session(ready, [new], HANDFUL_SILENCE="1" if way == "silence" else "30")
-    gate.wait()
+    running = session(ready, [new], HANDFUL_SILENCE="2")
+    with Heart(running):
+        gate.wait()
+        count = sessions(ready)
     if way == "hang up":
         running.hang_up()
     if way == "killed":
         running.kill("KILL")
         running.end()
     else:
-        # The reader has noticed when it is gone.
-        until(lambda: "read" not in ready.inside("sh", "-c", "cat /proc/[0-9]*/wchan") or True)
+        until(lambda: sessions(ready) < count, "the reader has not noticed")
     gate.open()
     if way != "killed":
         assert running.end().outcome == "done"
@@ -144,13 +166,25 @@ def test_heartbeats_keep_it_going(ready: Machine) -> None:
     """As long as lines come it may take its time."""
     slow = Behaviour(answers={"/up": (503, "not yet")})
     running = session(ready, [ready.make(1, slow)], HANDFUL_SILENCE="1")
-    for _ in range(4):
-        beat(running)
-        seen = len(slow.heard)
-        until(lambda seen=seen: len(slow.heard) > seen + 4)  # type: ignore[misc]  # mypy infers no default's type
-    slow.answers["/up"] = (200, "ok")
-    beat(running)
-    assert running.end().outcome == "done"
+    begun = time.monotonic()
+    with Heart(running):
+        until(lambda: time.monotonic() > begun + 3 and slow.heard)
+        slow.answers["/up"] = (200, "ok")
+        assert running.end().outcome == "done"
+
+
+def test_a_broken_pipe_ends_nothing(machine: Machine) -> None:
+    """sshd closed the session's output: the work goes on until it is told otherwise, and the folder is removed."""
+    gate = machine.tap.gate("rm --go-on")
+    work = "echo one\nrm --go-on || :\nseq 1000\necho two >&2\n: >$HANDFUL_ROOT.done\n"
+    files = {"session.bash": source("session").encode(), "work.bash": work.encode()}
+    running = Running(machine, ["bash", "-c", '{ sh -c "$0" 2>&1; } | head -n 1', UNPACK], {}, stdin=True)
+    running.send(bundle(files))
+    until(lambda: running.words() == "one\n")
+    gate.open()
+    running.end()
+    until(lambda: machine.root.with_suffix(".done").exists())
+    until(lambda: folders(machine) == [])
 
 
 def test_an_operator_who_is_gone_at_once(machine: Machine) -> None:

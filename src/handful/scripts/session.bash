@@ -10,7 +10,8 @@ relay=$!
 {
   while read -r -t "${HANDFUL_SILENCE:-30}" _; do :; done
   # Once it has begun to switch, it finishes by itself, whatever becomes of the connection.
-  [[ -e switching ]] || kill -TERM -- "-$work"
+  # Its group is there once setsid has made it.
+  [[ -e switching ]] || until kill -TERM -- "-$work" || ! kill -0 "$work"; do sleep 0.02; done
 } <&0 2>/dev/null &
 reader=$!
 wait "$work"

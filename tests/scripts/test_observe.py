@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from handful.artifact.script import observe
+from handful.facts.parse import parse
+
+if TYPE_CHECKING:
+    from handful.facts.model import Facts
+    from script_machine import Machine
+
+
+def told(machine: Machine, stack: str = "shop") -> dict[str, Any]:
+    """Return what the machine tells, which must be one JSON document that breaks no rule of JSON's."""
+    said = machine.bash(observe(stack))
+    assert said.code == 0, said
+    assert said.out.count("\n") == 1
+    document: dict[str, Any] = json.loads(said.out, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    return document
+
+
+def facts(machine: Machine, stack: str = "shop") -> Facts:
+    """Return what handful understands of it."""
+    return parse("m1", json.dumps(told(machine, stack)))
+
+
+def test_an_empty_machine(machine: Machine) -> None:
+    """Nothing is there, and that is told; nothing is made by looking."""
+    found = told(machine)
+    assert (found["format"], found["stacks"], found["proxy"], found["slots"], found["machine"]) == (1, {}, {}, [], None)
+    assert (found["containers"], found["service_range_local"]) == ([], False)
+    assert found["memory"]["total"] > found["memory"]["free"] > 0
+    assert not machine.root.exists()
+
+
+def test_a_machine_without_docker(machine: Machine) -> None:
+    """What stood in the way is told, and the rest is told as well."""
+    (machine.folder / "bin" / "docker").write_text("#!/bin/sh\necho 'Cannot connect to the Docker daemon' >&2\nexit 1\n")
+    found = facts(machine)
+    assert found.docker == ""
+    assert found.docker_trouble == "Cannot connect to the Docker daemon"
+    assert found.cpus > 0
+
+
+def test_a_machine_on_which_there_is_no_docker_program(machine: Machine) -> None:
+    """A shell's own complaint is what is told."""
+    (machine.folder / "bin" / "docker").unlink()
+    machine.env["PATH"] = f"{machine.folder / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin"
+    machine.inside("sh", "-c", "mount --bind /dev/null $(command -v docker || echo /dev/zero)")
+    assert facts(machine).docker == ""
+
+
+def test_what_runs(ready: Machine) -> None:
+    """After a deploy: containers, slots, the app's files, and the parts of the machine."""
+    made = ready.deployed(ready.make(1, instances=2))
+    found = facts(ready)
+    app = found.app("shop", "web")
+    assert (app.current, app.number, app.instances, app.released) == (made.id, 1, 2, (made.id,))
+    assert app.releases[made.id] == json.loads(made.files["release.json"])
+    assert sorted(c.name for c in found.containers if c.running and c.app == "web") == ["shop.web-1", "shop.web-2"]
+    assert sorted(s.address for s in found.slots if s.up and s.ready) == ["10.211.0.2", "10.211.0.3"]
+    assert found.service_range_local
+    assert {c.part for c in found.containers} == {"proxy", "names", ""}
+    assert "50-shop.web.cfg" in found.proxy_files
+
+
+def test_who_listens(ready: Machine) -> None:
+    """The proxy's own addresses are among what listens, with the program's name."""
+    ready.deployed(ready.make(1))
+    listening = {(each.address, each.port): each.process for each in facts(ready).listening}
+    assert listening["10.210.0.1", 8000] == "haproxy"
+
+
+def test_history_is_told_for_the_stack_that_asks(ready: Machine) -> None:
+    """The others' is theirs."""
+    ready.deployed(ready.make(1))
+    assert [entry["event"] for entry in facts(ready).stack("shop").history] == ["begun", "ended"]
+    assert facts(ready, "blog").stack("shop").history == ()
+
+
+def test_the_holder_while_a_deploy_is_at_work(ready: Machine) -> None:
+    """The lock is held: its file's words are told. It is not, a moment later: nobody holds it."""
+    gate = ready.tap.gate("run --detach")
+    running = ready.begin_deploy(ready.make(1))
+    gate.wait()
+    assert facts(ready).stack("shop").holder == "anna on laptop"
+    gate.open()
+    running.end()
+    assert facts(ready).stack("shop").holder == ""
+
+
+def test_a_switch_under_way(ready: Machine) -> None:
+    """The release that is being brought in is told, before and after its switch."""
+    made = ready.make(1)
+    start, finish = ready.tap.gate("run --detach"), ready.tap.gate("update --restart unless-stopped")
+    running = ready.begin_deploy(made)
+    start.wait()
+    before = told(ready)["stacks"]["shop"]["apps"]["web"]
+    start.open()
+    finish.wait()
+    after = told(ready)["stacks"]["shop"]["apps"]["web"]
+    finish.open()
+    running.end()
+    assert [each["deploying"] for each in (before, after)] == [f"releases/{made.id}"] * 2
+    assert [each["switched"] for each in (before, after)] == [False, True]
+    assert facts(ready).app("shop", "web").deploying == ""
+
+
+def test_a_stopped_app(ready: Machine) -> None:
+    """It was stopped by hand, and is not to be started."""
+    ready.deployed(ready.make(1))
+    ready.alone("stop_app", stack="shop", app="web", stop_timeout="1")
+    assert facts(ready).app("shop", "web").stopped
+
+
+@pytest.mark.parametrize("name", ['we"b', "back\\slash", "two words", "tab\there", "line\nbreak", "smörgås", "*", "$(id)", "-rf"])
+def test_odd_names_of_folders(machine: Machine, name: str) -> None:
+    """Whatever someone made there: the document is one, and the name is in it."""
+    (machine.app("web", name) / "releases" / name).mkdir(parents=True)
+    (machine.app("web", name) / "releases" / name / "release.json").write_text("{}")
+    (machine.app(name, "shop")).mkdir(parents=True)
+    (machine.app(name, "shop") / "current").symlink_to(f"releases/{name}")
+    found = told(machine)["stacks"]
+    assert found[name]["apps"]["web"]["releases"] == {name: "{}"}
+    assert found["shop"]["apps"][name]["current"] == name
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"not json", b'{"half":', b"\x00\xff\xfe", b'"quoted\\"\n\ttabs\x1b[31m', b"x" * 100_000])
+def test_odd_contents_of_files(machine: Machine, content: bytes) -> None:
+    """A damaged file makes no damaged document: what it was meant to say is missing, and no more."""
+    app = machine.app()
+    (app / "releases" / "0001-a").mkdir(parents=True)
+    (app / "deploying").mkdir()
+    files = [app / "releases" / "0001-a" / "release.json", app / "number", app / "instances", app / "released",
+             app / "deploying" / "release", machine.root / "machine.json", app.parents[1] / "history.jsonl"]
+    for file in files:
+        file.write_bytes(content)
+    found = facts(machine)
+    assert found.app("shop", "web").number is None
+
+
+@pytest.mark.parametrize(("text", "number"), [("7\n", 7), ("0", 0), ("08", None), ("-1", None), ("1e3", None), ("", None)])
+def test_numbers(machine: Machine, text: str, number: int | None) -> None:
+    """A number is told as JSON knows numbers; anything else is none."""
+    machine.app().mkdir(parents=True)
+    (machine.app() / "number").write_text(text)
+    assert facts(machine).app("shop", "web").number == number
+
+
+def test_of_a_long_history_the_end(machine: Machine) -> None:
+    """A document stays small on a machine that has seen much."""
+    machine.app().mkdir(parents=True)
+    lines = [json.dumps({"deploy": number, "event": "begun"}) for number in range(1000)]
+    (machine.root / "stacks/shop/history.jsonl").write_text("\n".join(lines) + "\n")
+    found = facts(machine).stack("shop").history
+    assert [entry["deploy"] for entry in found] == list(range(600, 1000))
+
+
+def test_looking_changes_nothing(ready: Machine) -> None:
+    """No file is written, no container touched."""
+    ready.deployed(ready.make(1))
+    before = sorted((str(path), path.lstat().st_mtime_ns) for path in ready.root.rglob("*") if not path.is_dir())
+    ready.tap.calls.clear()
+    told(ready)
+    assert sorted((str(path), path.lstat().st_mtime_ns) for path in ready.root.rglob("*") if not path.is_dir()) == before
+    assert {line.split()[1] for line in ready.tap.lines("docker ")} <= {"version", "ps", "inspect", "images", "network", "volume", "info"}
