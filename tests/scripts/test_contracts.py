@@ -4,10 +4,10 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import pytest
+from script_release import SETUP, make, run_steps
 
 from handful.artifact.script import contract, source, stand_alone, uses
 from handful.plan import steps
-from script_release import SETUP, make, run_steps
 
 if TYPE_CHECKING:
     from pathlib import Path

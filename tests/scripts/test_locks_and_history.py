@@ -5,7 +5,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from script_machine import Behaviour
+from script_containers import Behaviour
 from script_poll import until
 from script_tap import Answer, Become
 from script_whole import wholly_in

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from script_containers import Behaviour
+
 from handful.artifact.script import stand_alone
-from script_machine import Behaviour
 
 if TYPE_CHECKING:
     from script_machine import Machine

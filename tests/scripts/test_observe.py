@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,8 +10,9 @@ from handful.artifact.script import observe
 from handful.facts.parse import parse
 
 if TYPE_CHECKING:
-    from handful.facts.model import Facts
     from script_machine import Machine
+
+    from handful.facts.model import Facts
 
 
 def told(machine: Machine, stack: str = "shop") -> dict[str, Any]:
@@ -46,11 +48,17 @@ def test_a_machine_without_docker(machine: Machine) -> None:
 
 
 def test_a_machine_on_which_there_is_no_docker_program(machine: Machine) -> None:
-    """A shell's own complaint is what is told."""
-    (machine.folder / "bin" / "docker").unlink()
-    machine.env["PATH"] = f"{machine.folder / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin"
-    machine.inside("sh", "-c", "mount --bind /dev/null $(command -v docker || echo /dev/zero)")
-    assert facts(machine).docker == ""
+    """The shell's own complaint is what is told."""
+    programs = machine.folder / "programs"
+    programs.mkdir()
+    for folder in ("/usr/sbin", "/usr/bin"):
+        for program in Path(folder).iterdir():
+            if program.name != "docker" and not (programs / program.name).is_symlink():
+                (programs / program.name).symlink_to(program)
+    machine.env["PATH"] = str(programs)
+    found = facts(machine)
+    assert found.docker == ""
+    assert "docker: command not found" in found.docker_trouble
 
 
 def test_what_runs(ready: Machine) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from script_machine import Behaviour
+from script_containers import Behaviour
 
 from handful.plan.model import Step
 

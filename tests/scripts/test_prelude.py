@@ -26,7 +26,7 @@ def test_every_text_is_a_json_string(machine: Machine) -> None:
     lines = "\n".join(f"{assignment('text', text)}\nevent said \"$text\" key \"$text\"" for text in TEXTS)
     said = speak(machine, lines, json_lines=True)
     assert said.code == 0, said
-    expected = ["".join(" " if ord(c) < 32 and c not in "\n\r\t" or ord(c) == 127 else c for c in text) for text in TEXTS]
+    expected = ["".join(" " if (ord(c) < 32 and c not in "\n\r\t") or ord(c) == 127 else c for c in text) for text in TEXTS]
     assert [event["text"] for event in said.events] == expected
     assert [event["key"] for event in said.events] == expected
 

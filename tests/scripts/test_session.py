@@ -7,7 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from script_machine import Behaviour, Running
+from script_containers import Behaviour
+from script_machine import Running
 from script_poll import DEADLINE, until
 from script_release import run_steps, script
 from script_whole import wholly_in
@@ -174,7 +175,7 @@ def test_heartbeats_keep_it_going(ready: Machine) -> None:
 
 
 def test_a_broken_pipe_ends_nothing(machine: Machine) -> None:
-    """sshd closed the session's output: the work goes on until it is told otherwise, and the folder is removed."""
+    """Sshd closed the session's output: the work goes on until it is told otherwise, and the folder is removed."""
     gate = machine.tap.gate("rm --go-on")
     work = "echo one\nrm --go-on || :\nseq 1000\necho two >&2\n: >$HANDFUL_ROOT.done\n"
     files = {"session.bash": source("session").encode(), "work.bash": work.encode()}

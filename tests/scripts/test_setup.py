@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from script_machine import Behaviour
+from script_containers import Behaviour
 from script_poll import until
 from script_release import NAMES, PROXY
 from script_tap import Answer

@@ -318,7 +318,7 @@ class Docker:
         log = self._log(container)
         lines = (log.read_text() if log.exists() else container.logs).splitlines(keepends=True)
         stamp = "2026-01-01T00:00:00.000000000Z " if "timestamps" in asked.options else ""
-        return Answer("".join(stamp + line for line in lines[-int(asked.one("tail", "1000000")):]))
+        return Answer("".join(stamp + line for line in lines[-int(asked.one("tail", "all").replace("all", "1000000")):]))
 
     def do_exec(self, _: Call, words: tuple[str, ...]) -> Answer | Become:
         """Run a program beside the proxy, or say what an instance's behaviour says."""

@@ -92,7 +92,7 @@ class Running:
         """Wait until it has ended."""
         code = self._process.wait(seconds)
         self.forget()
-        return Said(code, *(file.read_text(errors="replace") for file in self._files[:2]))
+        return Said(code, *(file.read_bytes().decode(errors="replace") for file in self._files[:2]))
 
     def words(self) -> str:
         """What it has written so far."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import click
@@ -45,6 +46,8 @@ def stop_command(apps: tuple[str, ...], *, as_json: bool) -> None:
 @json_option
 def remove_command(apps: tuple[str, ...], *, yes: bool, as_json: bool) -> None:
     """Take apps from all their machines: instances, releases, traffic and names. Volumes and history are kept."""
+    if not yes and not sys.stdin.isatty():
+        raise UsageError(f"nobody is here to confirm that {', '.join(apps)} go", advice="Say it beforehand: --yes")
     if not yes:
         click.confirm(f"Remove {', '.join(apps)} from all machines? Volumes are kept.", abort=True, err=True)
     _whole("remove", apps, as_json=as_json)

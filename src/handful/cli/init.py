@@ -29,7 +29,7 @@ APP = """\
   web:
     build: {{context: .}}
     port: {port}{port_note}
-    # Host names that the proxy on port 80 leads here. Names below .localhost need no DNS on your computer.
+    # Host names that the proxy on port 80 leads here. This one is for trying: deploy prints a curl line for it.
     domains: [{project}.localhost]
     {health}
     # instances: 2              # on each machine

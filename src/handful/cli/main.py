@@ -8,7 +8,7 @@ from types import MappingProxyType
 import click
 
 from handful import __version__
-from handful.errors import HandfulError
+from handful.errors import ConfigError, HandfulError
 
 INTERRUPTED = 130
 
@@ -106,7 +106,9 @@ def run() -> int:
 
 
 def _failed(error: HandfulError) -> int:
-    click.echo(click.style("error: ", fg="red", bold=True) + error.message, err=True)
+    # Problems of a file begin with their place, for editors.
+    head = "" if isinstance(error, ConfigError) else click.style("error: ", fg="red", bold=True)
+    click.echo(head + error.message, err=True)
     if error.detail:
         click.echo("\n".join(f"  {line}" for line in error.detail.splitlines()), err=True)
     if error.advice:

@@ -56,8 +56,8 @@ def _settings(access: Access) -> dict[str, str]:
 
 def _answers(host: str, port: int) -> bool:
     try:
-        with socket.create_connection((host, port), timeout=SECONDS):
-            return True
+        with socket.create_connection((host, port), timeout=SECONDS) as connection:
+            return connection.recv(4) == b"SSH-"
     except OSError:
         return False
 

@@ -27,7 +27,8 @@ def status_text(config: Config, stack: str, found: Mapping[str, Facts | HandfulE
     facts = {name: each for name, each in found.items() if not isinstance(each, HandfulError)}
     blocks = [table(MACHINE, [_machine(name, each) for name, each in found.items()])]
     rows = [row for name, each in facts.items() for row in _apps(stack, name, each)]
-    blocks.append(table(INSTANCE, rows) if rows else f"{stack}: nothing runs yet")
+    if rows or len(facts) == len(found):
+        blocks.append(table(INSTANCE, rows) if rows else f"{stack}: nothing runs yet")
     notes = [*unfinished(stack, facts, config), *drift(config, stack, facts)]
     return "\n\n".join([*blocks, "\n".join(notes)] if notes else blocks)
 
@@ -110,11 +111,16 @@ def health(facts: Facts, instance: Container) -> str:
 
 
 def addresses(config: Config, machines: Mapping[str, Access]) -> list[str]:
-    """Return where each app with a domain is served."""
-    return [
-        f"{name}: http://{domain}{app.path}  (on {', '.join(machines[m].host for m in machines_of(name, config))})"
-        for name, app in config.apps.items() for domain in app.domains
-    ]
+    """Return where each app with a domain is served; a name below .localhost leads nowhere but with the Host told."""
+    found = []
+    for name, app in config.apps.items():
+        hosts = [machines[machine].host for machine in machines_of(name, config)]
+        for domain in app.domains:
+            if domain.endswith(".localhost"):
+                found.append(f"{name}: curl -H 'Host: {domain}' http://{hosts[0]}{app.path}")
+            else:
+                found.append(f"{name}: http://{domain}{app.path}  (on {', '.join(hosts)})")
+    return found
 
 
 def _machine(name: str, each: Facts | HandfulError) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -140,7 +140,9 @@ def _side_by_side(jobs: Sequence[Callable[[], T]], stop: threading.Event | None 
 
 
 def _look(access: Access, script: str) -> Facts | HandfulError:
+    asked = time.time()
     ended = ask(access, script)
+    answered = time.time()
     if ended.cut:
         return unreachable(access, ended.err)
     if ended.status != 0:
@@ -150,7 +152,9 @@ def _look(access: Access, script: str) -> Facts | HandfulError:
             advice="handful works as root, or as a user with password-less sudo.",
         )
     try:
-        return parse(access.name, ended.out, now=time.time())
+        facts = parse(access.name, ended.out)
+        # The machine looked at its clock at some moment between question and answer.
+        return replace(facts, skew=facts.clock - min(max(facts.clock, asked), answered))
     except HandfulError as wrong:
         return wrong
 

@@ -102,7 +102,7 @@ died() {
   why="${1#"$stack".} ended with exit code $code"
   [[ $memory_killed != true ]] || why+=" (killed: out of memory)"
   [[ $state != true ]] || why="${1#"$stack".} was restarted by Docker"
-  fail "$why" "$(last_words "$1")" "The old release still serves."
+  fail "$why" "$(last_words "$1")" "$(still)"
 }
 
 never_healthy() {
@@ -113,5 +113,5 @@ never_healthy() {
     [[ " $found" != *" 127.0.0.1:$port "* ]] || saw+=$'\n'"127.0.0.1 is reached from inside the container only: listen on 0.0.0.0"
   fi
   fail "${1#"$stack".} did not become healthy in $(seconds $((health_within_ms / 10))) (${saw%%$'\n'*})" \
-    "$(printf '%s\n' "${saw#*$'\n'}" "--- last lines of ${1#"$stack".}:" "$(last_words "$1")")" "The old release still serves."
+    "$(printf '%s\n' "${saw#*$'\n'}" "--- last lines of ${1#"$stack".}:" "$(last_words "$1")")" "$(still)"
 }

@@ -109,7 +109,7 @@ start_instance() {
   [[ -z $address ]] || place=(--ip "$address")
   said=$(docker_run --detach --name "$name" --restart no --label "handful.instance=${name#"$stack".}" \
     --env "HANDFUL_INSTANCE=${name#"$stack".}" --stop-timeout "$stop_timeout" "${place[@]}" "${common[@]}" \
-    "$image" "${command[@]}" 2>&1) || fail "$name could not be started" "$said" "The old release still serves."
+    "$image" "${command[@]}" 2>&1) || fail "$name could not be started" "$said" "$(still)"
   event started "${name#"$stack".} started${address:+ at $address}" instance "${name#"$stack".}" address "$address"
 }
 

@@ -127,7 +127,7 @@ wait_serving() {
     until told=$(proxy_say admin "show servers state $stack.$app") &&
       awk -v slot="$(slot_of "$address")" -v address="$address" \
         '$4 == slot && $5 == address && $6 == 2 && ($7 == 0 || $7 == 4) { found = 1 } END { exit !found }' <<<"$told"; do
-      (($(now) < deadline)) || fail "the proxy did not take $address for $app" "$told" "The old release still serves."
+      (($(now) < deadline)) || fail "the proxy did not take $address for $app" "$told" "$(still)"
       sleep 0.02
     done
   done

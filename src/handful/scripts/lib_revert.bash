@@ -20,7 +20,11 @@ phase_revert() {
   failed=$(basename "$(content "$journal/release")")
   rm -rf "$journal"
   [[ $failed == "${1:-}" ]] || grep -qsxF -- "$failed" "$app_folder/released" || discard "$failed"
-  event reverted "$app is back on $(basename "$(readlink "$app_folder/current" || echo nothing)")"
+  if [[ -L $app_folder/current ]]; then
+    event reverted "$app is back on $(basename "$(readlink "$app_folder/current")")"
+  else
+    event reverted "$app is gone again: it had no release before"
+  fi
 }
 
 # Traffic and `current` go back to where they were before the switch.

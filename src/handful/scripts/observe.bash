@@ -132,6 +132,7 @@ add_stack() {
 add_app() {
   local folder=$1 release name releases='' current='' number instances released deploying stopped=false switched=false
   [[ ! -L $folder/current ]] || current=$(readlink "$folder/current")
+  quote "${current##*/}" && current=$quoted
   [[ ! -e $folder/stopped ]] || stopped=true
   [[ ! -e $folder/deploying/switched ]] || switched=true
   read_number "$folder/number" && number=$text
@@ -145,13 +146,13 @@ add_app() {
     quote_file "$release" && releases+=$quoted
   done
   quote "${folder##*/}"
-  apps+=",$quoted:{\"number\":$number,\"instances\":$instances,\"current\":\"${current##*/}\",\"stopped\":$stopped"
+  apps+=",$quoted:{\"number\":$number,\"instances\":$instances,\"current\":$current,\"stopped\":$stopped"
   apps+=",\"deploying\":$deploying,\"switched\":$switched,\"released\":$released,\"releases\":{${releases#,}}}"
 }
 
 read_number() {
   read_text "$1"
-  [[ $text =~ ^[0-9]+$ ]] || text=null
+  [[ $text =~ ^(0|[1-9][0-9]*)$ ]] || text=null
 }
 
 ask docker docker version --format '{{.Server.Version}}'

@@ -43,6 +43,15 @@ fail() {
 }
 said_why=77
 
+# What a failure of an app leaves: said to people who fear for the old release.
+still() {
+  if [[ -L $root/stacks/$stack/apps/$app/current ]]; then
+    printf 'The old release still serves.'
+  else
+    printf 'It was the first release of %s: nothing of it stays.' "$app"
+  fi
+}
+
 # What nobody foresaw still says where it happened; what a subshell has said already is not said twice.
 unexpected() {
   local status=$?

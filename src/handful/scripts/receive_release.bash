@@ -12,6 +12,6 @@ mkdir -p "${target%/*}"
 rm -rf "$target.new"
 said=$(cp -r --preserve=mode "$source" "$target.new" 2>&1) || {
   rm -rf "$target.new"
-  fail "the release $release of $app could not be stored on this machine" "$said" "The old release still serves. Is there disk left? See: handful status"
+  fail "the release $release of $app could not be stored on this machine" "$said" "$(still) Is there disk left? See: handful status"
 }
 mv -T "$target.new" "$target"

@@ -101,7 +101,7 @@ side_script() {
   local said
   [[ -e $folder/$1.bash ]] || return 0
   said=$(HANDFUL_STACK=$stack HANDFUL_APP=$app HANDFUL_RELEASE=$release bash "$folder/$1.bash" 2>&1 9>&-) ||
-    fail "$1 of $app failed" "$(tail -n 10 <<<"$said")" "The old release still serves."
+    fail "$1 of $app failed" "$(tail -n 10 <<<"$said")" "$(still)"
 }
 
 phase_wait() {
@@ -268,7 +268,7 @@ phase_release_command() {
   common_options
   event release_command "$app runs its release command: ${release_command[*]}"
   said=$(docker_run --rm --name "$stack.$app.release-command" "${common[@]}" "$image" "${release_command[@]}" 2>&1) ||
-    fail "the release command of $app failed" "$(tail -n 10 <<<"$said")" "Nothing has changed: the old release still serves."
+    fail "the release command of $app failed" "$(tail -n 10 <<<"$said")" "Nothing has changed. $(still)"
 }
 
 # A container beside the instances, for one command.
