@@ -124,6 +124,19 @@ def _without_containers(facts: Facts, told: list[str]) -> Facts:
     return replace(facts, containers=tuple(c for c in facts.containers if c.instance not in told))
 
 
+def _with_draining(facts: Facts, told: list[str]) -> Facts:
+    """Docker would not start these again: they drain."""
+    containers = (replace(c, restart="no") if c.instance in told else c for c in facts.containers)
+    return replace(facts, containers=tuple(containers))
+
+
+def _with_proxies(facts: Facts, told: Mapping[str, str]) -> Facts:
+    """Read `handful-proxy: handful/system/proxy:0`: instead of the proxy there are these, by name, with these images."""
+    others = (c for c in facts.containers if c.part != "proxy")
+    proxies = (Container(name, image, running=True, part="proxy") for name, image in told.items())
+    return replace(facts, containers=(*others, *proxies))
+
+
 def _without_releases(facts: Facts, told: Mapping[str, list[int]]) -> Facts:
     """Read `web: [1]`: release 0001 of web is not kept any more."""
     stack = facts.stack(STACK)
@@ -161,6 +174,8 @@ CHANGES: Mapping[str, Callable[[Facts, Any], Facts]] = {
     "listening": _with_listening,
     "strangers": _with_strangers,
     "gone": _without_containers,
+    "draining": _with_draining,
+    "proxies": _with_proxies,
     "not_kept": _without_releases,
     "holder": _with_holder,
     "routes": _with_routes,

@@ -115,6 +115,7 @@ def test_levels_count_the_longest_way() -> None:
     apps = Config.model_validate(told).apps
     assert levels(apps, apps) == (("d", "e"), ("c",), ("b",), ("a",))
     assert levels(["a", "d", "e"], apps) == (("d", "e"), ("a",))
+    assert levels(["a", "e"], apps) == (("a", "e"),)
 
 
 def test_apps_with_the_same_image_go_together() -> None:
