@@ -11,14 +11,16 @@ app_paths() {
 
 # proxy_say SOCKET COMMAND...: what the running proxy answers, over its unix socket.
 # The master answers only once the asking side has closed its half (tried, 3.0).
+# AF_UNIX and SOCK_STREAM are 1 on Linux: without a module Perl starts in a seventh of the time (10 ms for 74: tried).
 # shellcheck disable=SC2016  # the dollars are Perl's
 proxy_say() {
-  perl -MIO::Socket::UNIX -e '
+  perl -e '
     alarm 5;
-    my $socket = IO::Socket::UNIX->new(Peer => shift) or die "the proxy does not answer: $!\n";
-    print $socket join("; ", @ARGV), "\n";
-    $socket->shutdown(1);
-    print while <$socket>;
+    my ($path, $proxy) = (shift);
+    socket($proxy, 1, 1, 0) && connect($proxy, pack("Sa*x", 1, $path)) or die "the proxy does not answer: $!\n";
+    syswrite($proxy, join("; ", @ARGV) . "\n");
+    shutdown($proxy, 1);
+    print while <$proxy>;
   ' "${proxy_run:-$root/proxy/run}/$1.sock" "${@:2}"
 }
 
