@@ -199,7 +199,8 @@ def _started(facts: Facts, step: Step, state: AppState) -> Facts:
 def _finished(facts: Facts, step: Step, work: Work, release: str, spared: str = "") -> Facts:
     """Promote the new, remove the old, and keep as many releases as the app was placed with, and `spared`."""
     state = facts.app(step.values["stack"], step.values["app"])
-    new = {c.name for c in facts.containers if _is(c, step) and c.release == release and c.restart == "no"}
+    mine = (c for c in facts.containers if _is(c, step) and c.running)
+    new = {c.name for c in mine if c.release == release and c.restart == "no"}
     containers = tuple(
         replace(c, restart="unless-stopped") if c.name in new else c
         for c in facts.containers if c.name in new or not _is(c, step)
