@@ -18,7 +18,7 @@ class Slow:
 
     def __init__(self, machine: Machine) -> None:
         self.answer = ""
-        (self._instance,) = machine.instances()
+        self._instance = max(machine.instances(running=True), key=lambda each: each.id)
         before = len(self._instance.behaviour.heard)
         self._thread = threading.Thread(target=self._ask, args=(machine,))
         self._thread.start()
@@ -80,7 +80,7 @@ def test_an_instance_that_ignores_its_stop_signal_is_killed(ready: Machine) -> N
     """Docker is asked to wait for stop_timeout and not longer."""
     ready.deployed(ready.make(1, Behaviour(answers={"/up": (200, "ok")}, ignores_term=True)))
     wholly_in(ready, ready.deployed(ready.make(2)))
-    assert ready.tap.lines("docker stop -t 1 shop.web-1") != []
+    assert ready.tap.lines("docker stop -t 1 ") != []
 
 
 def test_the_drain_lives_on_without_the_deploy(ready: Machine) -> None:
@@ -102,6 +102,39 @@ def test_a_second_deploy_while_the_first_still_drains(ready: Machine) -> None:
     third = ready.deployed(ready.make(3, drain_timeout="15s"))
     assert slow.finish() == f"200 {old.id} web-1"
     wholly_in(ready, third)
+
+
+def test_a_drain_takes_nothing_that_came_after_it(ready: Machine) -> None:
+    """What drained first is gone, and a later release has its name and its slot, when a second drain ends."""
+    ready.deployed(ready.make(1, drain_timeout="15s"))
+    first = Slow(ready)
+    ready.deployed(ready.make(2, drain_timeout="15s"))
+    second = Slow(ready)
+    # This one's drain takes both.
+    ready.deployed(ready.make(3, drain_timeout="15s"))
+    first.finish()
+    ready.docker.gone("shop.web-1")
+    until(lambda: len(ready.slots()) == 2)  # noqa: PLR2004
+    fourth = ready.deployed(ready.make(4, drain_timeout="15s"))
+    assert "shop.web-1" in ready.names(running=True)
+    second.finish()
+    wholly_in(ready, fourth)
+
+
+def test_at_most_two_generations_drain(ready: Machine) -> None:
+    """A third deploy ends the drain of the first release, however long its requests take."""
+    ready.deployed(ready.make(1, drain_timeout="60s"))
+    first = Slow(ready)
+    ready.deployed(ready.make(2, drain_timeout="60s"))
+    second = Slow(ready)
+    ready.deployed(ready.make(3, drain_timeout="60s"))
+    assert "shop.web-1" in ready.names(running=True)
+    third = Slow(ready)
+    ready.deployed(ready.make(4, drain_timeout="60s"))
+    ready.docker.gone("shop.web-1")
+    assert {"shop.web-2", "shop.web-3"} <= set(ready.names(running=True))
+    for each in (first, second, third):
+        each.finish()
 
 
 def test_a_drain_survives_the_removal_of_its_app(ready: Machine) -> None:

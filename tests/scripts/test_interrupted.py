@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # What a deploy is about to do, in its order.
 NUMBER, IMAGE, JOURNAL, RUN, WAIT = BEFORE_SWITCH = (
-    "{app}/number.new", "image inspect", "inspect --format {{{{.HostConfig.RestartPolicy", "run --detach", "inspect --format {{{{.State.Running",
+    "{app}/number.new", "image inspect", "inspect --format {{{{.ID}}}}", "run --detach", "inspect --format {{{{.State.Running",
 )
 DISK, JOIN, JOINED, DRAIN, LINK, CURRENT, TURNED, ROUTES = SWITCH = (
     "{root}/proxy/conf/50", "state maint", "show servers state", "state drain", "ln -sfn", "{app}/current.new {app}/current",

@@ -108,6 +108,17 @@ def test_killed_work_is_unfinished(ready: Machine) -> None:
     assert [line["event"] for line in ready.history()] == ["begun"]
 
 
+def test_a_line_that_a_power_cut_tore_swallows_nothing(ready: Machine) -> None:
+    """The next deploy's lines stand by themselves."""
+    ready.deployed(ready.make(1))
+    history = ready.root / "stacks/shop/history.jsonl"
+    history.write_text(history.read_text() + '{"deploy":2,"eve')
+    ready.deployed(ready.make(2))
+    lines = history.read_text().splitlines()
+    assert lines[2] == '{"deploy":2,"eve'
+    assert [json.loads(line)["event"] for line in lines[3:]] == ["begun", "ended"]
+
+
 def test_by_hand_writes_history_too(ready: Machine) -> None:
     """The number goes on from the last; who it was is the machine's own user."""
     first = ready.deployed(ready.make(1))

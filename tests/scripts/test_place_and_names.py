@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from script_containers import Behaviour
+from script_whole import wholly_in
 
 from handful.plan.model import Step
 
@@ -137,3 +138,26 @@ def test_of_two_stacks_the_second_leaves_the_firsts_block_where_it_is(machine: M
     before = machine.hosts.stat().st_mtime_ns
     place(machine, "web", "1", "shop")
     assert machine.hosts.stat().st_mtime_ns == before
+
+
+def test_a_deploy_that_fails_gives_the_placing_back(ready: Machine) -> None:
+    """Number, count and names are what they were before: the old release goes on being found."""
+    old = ready.deployed(ready.make(1))
+    names = (ready.root / "names" / "shop").read_text()
+    worker = ready.make(2, Behaviour(exits=1), port=None, health=None, instances=3)
+    assert ready.deploy(worker).outcome == "failed"
+    assert (ready.app() / "number").read_text() == "1\n"
+    assert (ready.app() / "instances").read_text() == "1\n"
+    assert (ready.root / "names" / "shop").read_text() == names
+    wholly_in(ready, old)
+
+
+def test_a_first_deploy_that_fails_leaves_nothing_but_history(ready: Machine) -> None:
+    """No network, no address, no name, no folder of the app."""
+    assert ready.deploy(ready.make(1, Behaviour(exits=1))).outcome == "failed"
+    assert ready.docker.networks == {}
+    assert ready.docker.containers.keys() == {"handful-proxy", "handful-names"}
+    assert list((ready.root / "names").iterdir()) == []
+    left = {path.name for path in (ready.root / "stacks" / "shop").iterdir()} - {"lock", "history.jsonl", "apps"}
+    assert left == set()
+    assert list((ready.root / "stacks" / "shop" / "apps").iterdir()) == []

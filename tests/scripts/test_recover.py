@@ -62,7 +62,7 @@ def test_routes_that_an_interrupted_switch_did_not_set_are_set(ready: Machine) -
     second = ready.make(2, domains=["old.test", "new.test"])
     cut_short(ready, second, "current.new", "routes.map.new")
     assert "new.test" not in (ready.root / "proxy" / "conf" / "routes.map").read_text()
-    gate = ready.tap.gate("run --detach --name shop.web-3")
+    gate = ready.tap.gate("run --detach --name shop.web-")
     running = ready.begin_deploy(ready.make(3, domains=["old.test", "new.test"]))
     gate.wait()
     assert ready.get(address="127.0.0.1", port=80, host="new.test") == f"200 {second.id} web-2"
@@ -77,17 +77,17 @@ def test_a_third_release_on_another_port_does_not_break_what_is_finished(ready: 
     cut_short(ready, second, "current.new", "conf/50-shop.web.cfg.new")
     third = ready.make(3, Behaviour(port=9000, answers={"/up": (200, "ok")}), port=9000)
     with Traffic(ready) as traffic:
-        gate = ready.tap.gate("run --detach --name shop.web-3")
+        gate = ready.tap.gate("run --detach --name shop.web-")
         running = ready.begin_deploy(third)
         gate.wait()
         traffic.more()
     assert traffic.failures == []
     gate.open()
     assert running.end().outcome == "done"
-    assert ready.get(port=9000) == f"200 {third.id} web-3"
+    assert ready.get(port=9000).startswith(f"200 {third.id} ")
 
 
-@pytest.mark.parametrize("moment", ["inspect --format {{.HostConfig.RestartPolicy", "run --detach", "state maint"])
+@pytest.mark.parametrize("moment", ["inspect --format {{.ID}}", "run --detach", "state maint"])
 def test_no_other_release_is_lost(ready: Machine, moment: str) -> None:
     """Whatever a dead run left, putting it right touches the folders of no release that was in use."""
     first, second = ready.deployed(ready.make(1)), ready.deployed(ready.make(2))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from script_containers import Behaviour
 from script_poll import until
 from script_traffic import Traffic
@@ -114,3 +115,19 @@ def test_stop_of_an_app_without_a_port(ready: Machine) -> None:
     ready.deployed(ready.make(1, Behaviour(port=None), app="worker", port=None, health=None))
     assert stop(ready, "worker").code == 0
     assert ready.names("worker", running=True) == []
+
+
+@pytest.mark.parametrize("moment", ["run --detach", "update --restart unless-stopped"], ids=["started", "switched"])
+def test_stop_after_an_interrupted_deploy_lasts(ready: Machine, moment: str) -> None:
+    """What the dead deploy left is put right first; nothing remains that would start the app again."""
+    ready.deployed(ready.make(1))
+    gate = ready.tap.gate(moment)
+    running = ready.begin_deploy(ready.make(2))
+    gate.wait()
+    running.kill("KILL")
+    running.end()
+    gate.open()
+    assert stop(ready).code == 0
+    assert not (ready.app() / "deploying").exists()
+    until(lambda: ready.names(running=True) == [])
+    assert {each.restart for each in ready.instances()} == {"no"}

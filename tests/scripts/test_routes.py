@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from script_containers import Behaviour
 from script_traffic import Traffic
 from script_whole import wholly_in
@@ -128,3 +129,45 @@ def test_a_clients_forwarding_headers_are_not_believed(ready: Machine) -> None:
     assert "8.8.8.8" not in head
     assert "x-forwarded-for: 127.0.0.1" in head.lower()
     assert "x-forwarded-proto: http\n" in head.lower().replace("\r", "")
+
+
+def two_apps(machine: Machine, counter: int, web: list[str], api: list[str], **keys: object) -> tuple[Made, Made]:
+    """Make releases of two apps that have these domains; `keys` are api's."""
+    other = Behaviour(port=9000, answers={"/up": (200, "ok")})
+    made = machine.make(counter, other, app="api", number=2, port=9000, domains=api, **keys)
+    return machine.make(counter, domains=web), made
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["there", "back"])
+def test_a_domain_moves_from_one_app_to_another(ready: Machine, *, back: bool) -> None:
+    """In one deploy, in either direction; the domain answers at every moment, and each app ends with its own."""
+    first, second = (["a.test", "moves.test"], ["b.test"]), (["a.test"], ["b.test", "moves.test"])
+    if back:
+        first, second = second, first
+    ready.deployed(*two_apps(ready, 1, *first))
+    with Traffic(ready, address="127.0.0.1", port=80, host="moves.test") as traffic:
+        ready.deployed(*two_apps(ready, 2, *second))
+    assert traffic.failures == []
+    assert routes(ready) == in_proxy(ready) == [
+        "a.test/ shop.web", "b.test/ shop.api", f"moves.test/ shop.{'web' if back else 'api'}",
+    ]
+
+
+def test_a_domain_that_moved_goes_back_with_a_failure(ready: Machine) -> None:
+    """The apps have switched and the deploy is ended before it finishes: the domain is its old app's again."""
+    ready.deployed(*two_apps(ready, 1, ["a.test", "moves.test"], ["b.test"]))
+    gate = ready.tap.gate("update --restart no")
+    running = ready.begin_deploy(*two_apps(ready, 2, ["a.test"], ["b.test", "moves.test"]))
+    gate.wait()
+    running.kill()
+    ready.tap.open()
+    assert running.end().outcome == "interrupted"
+    assert routes(ready) == in_proxy(ready) == ["a.test/ shop.web", "b.test/ shop.api", "moves.test/ shop.web"]
+
+
+def test_a_domain_of_another_stack_is_not_taken(ready: Machine) -> None:
+    """The deploy fails and says whose it is."""
+    ready.deployed(ready.make(1, stack="blog", number=3, domains=["shop.test"]))
+    said = ready.deploy(ready.make(1, domains=["shop.test"]))
+    assert said.failed["text"] == "shop.test/ already leads to blog.web on this machine"
+    assert routes(ready) == ["shop.test/ blog.web"]

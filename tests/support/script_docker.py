@@ -35,9 +35,11 @@ FACTS = (
 )
 
 
-ADDRESSES = re.compile(
-    r'\{\{with index \.NetworkSettings\.Networks "([^"]*)"\}\}\{\{\.IPAddress\}\}\n'
-    r"\{\{with \.IPAMConfig\}\}\{\{\.IPv4Address\}\}\{\{end\}\}\{\{end\}\}"
+SURVEY = re.compile(
+    r'\{\{\.ID\}\} \{\{\.Name\}\} \{\{\.HostConfig\.RestartPolicy\.Name\}\} \{\{with \.Config\.Labels\}\}'
+    r'\{\{index \. "handful\.stack"\}\}/\{\{index \. "handful\.app"\}\}/\{\{index \. "handful\.instance"\}\}\{\{end\}\} '
+    r'at=\{\{with index \.NetworkSettings\.Networks "([^"]*)"\}\}'
+    r"\{\{\.IPAddress\}\},\{\{with \.IPAMConfig\}\}\{\{\.IPv4Address\}\}\{\{end\}\}\{\{end\}\}"
 )
 
 
@@ -56,7 +58,6 @@ def _truth(value: object) -> str:
 
 CONTAINER_FORMATS: dict[str, Callable[[Container], str]] = {
     FACTS: _facts,
-    "{{.HostConfig.RestartPolicy.Name}} {{.Name}}": lambda it: f"{it.restart} /{it.name}",
     "{{.Config.Image}} {{.State.Running}}": lambda it: f"{it.image} {_truth(it.running)}",
     "{{.Config.Image}}": lambda it: it.image,
     "{{.State.Running}}": lambda it: _truth(it.running),
@@ -112,12 +113,17 @@ class Docker:
         for container in tuple(self.containers.values()):
             self.end(container, 137)
 
+    def known(self) -> dict[str, Container]:
+        """Return all containers, each by its name and by its id."""
+        with self.lock:
+            return self.containers | {each.id: each for each in self.containers.values()}
+
     def named(self, name: str) -> Container:
         """Return a container."""
-        with self.lock:
-            if name not in self.containers:
-                raise Wrong(f"No such container: {name}")
-            return self.containers[name]
+        known = self.known()
+        if name not in known:
+            raise Wrong(f"No such container: {name}")
+        return known[name]
 
     def end(self, container: Container, code: int) -> None:
         """Make a running container end, by someone's hand."""
@@ -232,11 +238,11 @@ class Docker:
         asked, missing = parse(words, VALUES), []
         for name in asked.others:
             with self.lock:
-                container = self.containers.get(name)
+                container = self.known().get(name)
                 if container is None or (container.running and not asked.options.keys() & {"force", "f"}):
                     missing.append(name)
                     continue
-                del self.containers[name]
+                del self.containers[container.name]
             self.end(container, 137)
         return Answer(err="".join(f"Error: No such container: {name}\n" for name in missing), status=int(bool(missing)))
 
@@ -272,7 +278,7 @@ class Docker:
     def do_update(self, _: Call, words: tuple[str, ...]) -> Answer:
         """Change restart policies."""
         asked = parse(words, VALUES)
-        missing = [name for name in asked.others if name not in self.containers]
+        missing = [name for name in asked.others if name not in self.known()]
         for name in asked.others:
             if name not in missing:
                 self.named(name).restart = asked.one("restart")
@@ -298,15 +304,17 @@ class Docker:
         """Tell about containers, by name or id; about those that exist, when one is missing."""
         asked = parse(words, VALUES)
         with self.lock:
-            known = self.containers | {each.id: each for each in self.containers.values()}
+            known = self.known()
             found = [known[name] for name in asked.others if name in known]
             out = "".join(self._format(each, asked.one("format")) + "\n" for each in found)
         missing = [name for name in asked.others if name not in known]
         return Answer(out, "".join(f"Error: No such object: {name}\n" for name in missing), int(bool(missing)))
 
     def _format(self, container: Container, asked: str) -> str:
-        if found := ADDRESSES.fullmatch(asked):
-            return f"{container.held}\n{container.address}" if container.network == found[1] else ""
+        if found := SURVEY.fullmatch(asked):
+            labels = "/".join(container.labels.get(f"handful.{name}", "") for name in ("stack", "app", "instance"))
+            at = f"{container.held},{container.address}" if container.network == found[1] else ""
+            return f"{container.id} /{container.name} {container.restart} {labels if container.labels else ''} at={at}"
         if asked not in CONTAINER_FORMATS:
             raise Wrong(f"docker inspect: these tests do not know the format {asked}")
         return CONTAINER_FORMATS[asked](container)

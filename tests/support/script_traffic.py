@@ -20,10 +20,10 @@ class Traffic:
     `answers` counts what was answered; `failures` holds what was not a 200.
     """
 
-    def __init__(self, machine: Machine, port: int = 8000, address: str = "10.210.0.1") -> None:
+    def __init__(self, machine: Machine, port: int = 8000, address: str = "10.210.0.1", host: str = "web") -> None:
         self.answers: Counter[str] = Counter()
         self.failures: list[str] = []
-        self._machine, self._port, self._address = machine, port, address
+        self._machine, self._port, self._address, self._host = machine, port, address, host
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._ask)
 
@@ -50,7 +50,7 @@ class Traffic:
         self._machine.namespace.join()
         while not self._stop.wait(0.005):
             try:
-                answer = self._machine.get(address=self._address, port=self._port)
+                answer = self._machine.get(address=self._address, port=self._port, host=self._host)
             except OSError as error:
                 self.failures.append(f"{type(error).__name__}: {error}")
                 continue

@@ -9,33 +9,39 @@ instances() {
     --filter label=handful.instance "$@" --format "$format"
 }
 
-# Names of the instances that serve: those that Docker would start again after a reboot.
-# Names of those that must not come back (they drain, or they failed): `resting no`.
-by_restart() {
-  local names
-  mapfile -t names < <(instances '{{.Names}}')
-  ((${#names[@]})) || return 0
+# survey: asks Docker once about all containers of the machine, running or not, into `surveyed`, one to a line:
+# ID /NAME RESTART_POLICY STACK/APP/INSTANCE at=ADDRESS,PROMISED_ADDRESS (in this stack's network)
+survey() {
+  local ids
+  surveyed=
+  ids=$(docker ps --all --quiet --no-trunc)
+  [[ -n $ids ]] || return 0
   # A drain that ends just now may take one of them away: the others are told all the same.
-  { docker inspect --format '{{.HostConfig.RestartPolicy.Name}} {{.Name}}' "${names[@]}" 2>/dev/null || true; } |
-    while read -r policy name; do [[ $policy != "$1" ]] || printf '%s\n' "${name#/}"; done
+  # shellcheck disable=SC2086  # one word per id
+  surveyed=$(docker inspect --format "{{.ID}} {{.Name}} {{.HostConfig.RestartPolicy.Name}}\
+ {{with .Config.Labels}}{{index . \"handful.stack\"}}/{{index . \"handful.app\"}}/{{index . \"handful.instance\"}}{{end}}\
+ at={{with index .NetworkSettings.Networks \"handful-$stack\"}}{{.IPAddress}},{{with .IPAMConfig}}{{.IPv4Address}}{{end}}{{end}}" \
+    $ids 2>/dev/null || true)
 }
-serving() { by_restart unless-stopped; }
-resting() { by_restart no; }
 
-# The addresses that containers have or are promised in the stack's network, one to a line.
+# by_restart POLICY: ids of this app's instances with that restart policy, as the survey saw them.
+# `unless-stopped` serve: Docker would start them again after a reboot. `no` must not come back: they drain, or failed.
+by_restart() {
+  awk -v app="$stack/$app/" -v policy="$1" 'index($4, app) == 1 && $4 != app && $3 == policy { print $1 }' <<<"$surveyed"
+}
+
+# addresses_of ID...: the addresses that those containers have or are promised in the stack's network, one to a line.
 addresses_of() {
-  (($#)) || return 0
-  docker inspect --format "{{with index .NetworkSettings.Networks \"handful-$stack\"}}{{.IPAddress}}
-{{with .IPAMConfig}}{{.IPv4Address}}{{end}}{{end}}" "$@" 2>/dev/null | sed '/^$/d' | sort -u || true
+  awk -v ids=" $* " 'index(ids, " " $1 " ") { print substr($NF, 4) }' <<<"$surveyed" | tr ',' '\n' | sed '/^$/d' | sort -u
 }
 
 # The lowest names of this app that no container has: web-1, web-2 …
 free_names() {
   local count=$1 number=0 taken
-  taken=" $(instances '{{.Names}}' | tr '\n' ' ')"
+  taken=" $(awk '{ print $2 }' <<<"$surveyed" | tr '\n' ' ')"
   while ((count > 0)); do
     number=$((number + 1))
-    [[ $taken != *" $stack.$app-$number "* ]] || continue
+    [[ $taken != *" /$stack.$app-$number "* ]] || continue
     printf '%s\n' "$stack.$app-$number"
     count=$((count - 1))
   done
@@ -44,12 +50,10 @@ free_names() {
 # Addresses outside Docker's automatic range, taken in turn; those of stopped containers are skipped,
 # because a stopped container does not keep its address. Call it under the machine's lock.
 free_addresses() {
-  local count=$1 last tried=0 taken ids
-  know_subnet
+  local count=$1 last tried=0 taken
   last=$(content "$root/stacks/$stack/last_address")
   last=${last:-1}
-  mapfile -t ids < <(docker ps --all --quiet --filter "network=handful-$stack")
-  taken=" $(addresses_of "${ids[@]}" | tr '\n' ' ')"
+  taken=" $(awk '{ print substr($NF, 4) }' <<<"$surveyed" | tr ',\n' '  ')"
   while ((count > 0)); do
     ((tried < 190)) || fail "all addresses of the network handful-$stack are in use" "" "See: docker network inspect handful-$stack"
     tried=$((tried + 1))
@@ -62,9 +66,11 @@ free_addresses() {
   printf '%s\n' "$last" | put "$root/stacks/$stack/last_address"
 }
 
-# know_subnet: sets `subnet` to the range of the stack's network; Docker is asked once.
+# know_subnet: sets `subnet` to the range of the stack's network; Docker is asked once per deploy.
 know_subnet() {
   [[ -z ${subnet:-} ]] || return 0
+  subnet=$(content "${journal:-/nonexistent}/subnet")
+  [[ -z $subnet ]] || return 0
   subnet=$(docker network inspect --format '{{(index .IPAM.Config 0).Subnet}}' "handful-$stack") ||
     fail "the network handful-$stack is not on this machine" "" "Run handful deploy, which makes it."
 }

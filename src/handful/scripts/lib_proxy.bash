@@ -2,11 +2,15 @@
 # A fragment's servers are slots: in use (`server s1 10.211.0.5:8000`), leaving or arriving (`backup`), or free (`disabled`).
 
 # Where things of one app are; call it first, with stack and app set.
+# shellcheck disable=SC2034  # the other parts read journal
 app_paths() {
   conf=$root/proxy/conf
   routes=$conf/routes.map
+  routes_there=/etc/haproxy/conf/routes.map
   fragment=$conf/50-$stack.$app.cfg
   app_folder=$root/stacks/$stack/apps/$app
+  # Of a switch that is under way; who finds one finishes it or takes it back.
+  journal=$app_folder/deploying
 }
 
 # proxy_say SOCKET COMMAND...: what the running proxy answers, over its unix socket.
@@ -123,15 +127,14 @@ switch_slots() {
 # Columns of `show servers state`: be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state …
 # Operational state 2 is up. Admin state 4 only remembers that the slot was free when the proxy started.
 wait_serving() {
-  local address told deadline
+  local address told deadline joined=()
+  for address in $1; do joined+=("$(slot_of "$address")=$address"); done
   deadline=$(($(now) + 500))
-  for address in $1; do
-    until told=$(proxy_say admin "show servers state $stack.$app") &&
-      awk -v slot="$(slot_of "$address")" -v address="$address" \
-        '$4 == slot && $5 == address && $6 == 2 && ($7 == 0 || $7 == 4) { found = 1 } END { exit !found }' <<<"$told"; do
-      (($(now) < deadline)) || fail "the proxy did not take $address for $app" "$told" "$(still)"
-      sleep 0.02
-    done
+  until told=$(proxy_say admin "show servers state $stack.$app") &&
+    awk -v joined="${joined[*]}" '$6 == 2 && ($7 == 0 || $7 == 4) { up[$4 "=" $5] }
+      END { count = split(joined, each, " "); while (count) if (!(each[count--] in up)) exit 1 }' <<<"$told"; do
+    (($(now) < deadline)) || fail "the proxy did not take ${1//$'\n'/, } for $app" "$told" "$(still)"
+    sleep 0.02
   done
 }
 
@@ -153,25 +156,42 @@ wanted_routes() {
   for domain in "${domains[@]}"; do printf '%s%s\n' "$domain" "${path%/}/"; done
 }
 
-# set_routes HOW KEY...: this app's routes become exactly these, on disk and, when HOW is `runtime`, in the running proxy.
+# set_routes HOW KEY...: they lead to this app, on disk and, when HOW is `runtime`, in the running proxy.
+# A key may have been another app's of this stack, which gives it up in the same deploy.
 set_routes() {
-  local how=$1 key owner kept commands=() file=/etc/haproxy/conf/routes.map
+  local how=$1 key owner kept commands=()
   shift
+  (($#)) || return 0
   [[ -e $routes ]] || : | put "$routes"
-  kept=$(awk -v me="$stack.$app" '$2 != me' "$routes")
-  while read -r key owner; do
-    [[ $owner != "$stack.$app" || " $* " == *" $key "* ]] || commands+=("del map $file $key")
-  done <"$routes"
   for key in "$@"; do
     owner=$(awk -v key="$key" '$1 == key { print $2 }' "$routes")
-    [[ -z $owner || $owner == "$stack.$app" ]] ||
-      fail "$key already leads to $owner on this machine" "" "Take the domain from one of the two."
-    [[ -n $owner ]] || commands+=("add map $file $key $stack.$app")
+    case $owner in
+      "$stack.$app") ;;
+      '') commands+=("add map $routes_there $key $stack.$app") ;;
+      "$stack".*) commands+=("set map $routes_there $key $stack.$app") ;;
+      *) fail "$key already leads to $owner on this machine" "" "Take the domain from one of the two." ;;
+    esac
   done
+  ((${#commands[@]})) || return 0
+  kept=$(awk -v keys=" $* " '!index(keys, " " $1 " ")' "$routes")
   { [[ -z $kept ]] || printf '%s\n' "$kept"; for key in "$@"; do printf '%s %s\n' "$key" "$stack.$app"; done; } | put "$routes"
-  [[ $how != runtime || ${#commands[@]} == 0 ]] || proxy_say admin "${commands[@]}" >/dev/null
+  [[ $how != runtime ]] || proxy_say admin "${commands[@]}" >/dev/null
 }
 present_routes() { [[ ! -e $routes ]] || awk -v me="$stack.$app" '$2 == me { print $1 }' "$routes"; }
+# stale_routes KEY...: this app's routes other than those.
+stale_routes() { present_routes | grep -vxF "$(printf '%s\n' "$@")" || true; }
+
+# drop_routes HOW KEY...: this app's routes go, but for those.
+drop_routes() {
+  local how=$1 key stale kept commands=()
+  shift
+  mapfile -t stale < <(stale_routes "$@")
+  ((${#stale[@]})) || return 0
+  kept=$(awk -v me="$stack.$app" -v stale=" ${stale[*]} " '$2 != me || !index(stale, " " $1 " ")' "$routes")
+  for key in "${stale[@]}"; do commands+=("del map $routes_there $key"); done
+  { [[ -z $kept ]] || printf '%s\n' "$kept"; } | put "$routes"
+  [[ $how != runtime ]] || proxy_say admin "${commands[@]}" >/dev/null
+}
 
 # The edge listens only while there is a route.
 edge_is_right() { [[ -s $routes && -e $conf/10-edge.cfg ]] || [[ ! -s $routes && ! -e $conf/10-edge.cfg ]]; }
@@ -179,7 +199,23 @@ write_edge() {
   if [[ -s $routes ]]; then put "$conf/10-edge.cfg" <"$root/proxy/edge.cfg"; else rm -f "$conf/10-edge.cfg"; fi
 }
 
-# free_on_disk ADDRESS...: their slots are free from now on; the rest of the fragment stays, whichever release wrote it.
+# free_slots ADDRESS...: the slots of those that drained are free from now on, on disk and in the running proxy.
+# A slot that another address has by now, or that serves again, is left alone. The machine's lock must be held.
+free_slots() {
+  local address slot gone=() commands=()
+  read_slots
+  for address in "$@"; do
+    slot=$(slot_of "$address")
+    [[ ${slot_mode[${slot:-none}]:-} == backup ]] || continue
+    gone+=("$address")
+    commands+=("set server $stack.$app/$slot state maint")
+  done
+  ((${#gone[@]})) || return 0
+  free_on_disk "${gone[@]}"
+  proxy_say admin "${commands[@]}" >/dev/null
+}
+
+# free_on_disk ADDRESS...: the rest of the fragment stays, whichever release wrote it.
 free_on_disk() {
   [[ -e $fragment ]] || return 0
   awk -v gone=" $* " '{ split($3, at, ":")
@@ -190,7 +226,7 @@ free_on_disk() {
 drop_traffic() {
   [[ -e $fragment || -n $(present_routes) ]] || return 0
   rm -f "$fragment"
-  set_routes disk
+  drop_routes disk
   write_edge
   reload_proxy
 }

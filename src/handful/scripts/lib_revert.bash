@@ -1,8 +1,23 @@
 # The way back of one release's switch, from whatever point it had reached, by what its journal says.
 
+# recover [RELEASE]: an interrupted run is finished when it had switched, else taken back. RELEASE is about to run: its folder stays.
+recover() {
+  local interrupted
+  [[ -d $journal ]] || return 0
+  # That release knows its own port, domains and limits.
+  interrupted=$app_folder/$(content "$journal/release")/run_app.bash
+  if [[ -e $journal/switched && $(readlink "$app_folder/current") == "$(content "$journal/release")" ]]; then
+    event recovered "the interrupted switch of $app to $(basename "$(content "$journal/release")") is finished first"
+    bash "$interrupted" resume "${1:-}" 8>&- 9>&-
+  else
+    event recovered "an interrupted start of $app is cleared away first"
+    bash "$interrupted" revert "${1:-}" 8>&- 9>&-
+  fi
+}
+
 # phase_revert [RELEASE]: that one's folder is kept although it failed, because it is about to be tried again.
 phase_revert() {
-  local new failed
+  local new failed leaving
   # By hand the switch may have failed in this very process, with the lock in its hand.
   unlock_machine
   [[ -d $journal ]] || return 0
@@ -15,7 +30,9 @@ phase_revert() {
   if [[ -e $journal/switched ]]; then
     (take_back) || event trouble "the proxy could not be put back for $app; the next deploy does it"
     demote_new
-    drain_apart
+    survey
+    mapfile -t leaving < <(by_restart no)
+    drain_apart "${leaving[@]}"
   fi
   failed=$(basename "$(content "$journal/release")")
   rm -rf "$journal"
@@ -47,9 +64,11 @@ take_back() {
     give_slots backup $new
     write_fragment "$(count_slots)"
     set_routes runtime "${keys[@]}"
+    drop_routes runtime "${keys[@]}"
   else
     put "$fragment" <"$journal/fragment"
     set_routes disk "${keys[@]}"
+    drop_routes disk "${keys[@]}"
     write_edge
     reload_proxy
   fi

@@ -9,7 +9,7 @@ begin_work() {
   trap end_work EXIT
   trap 'outcome=interrupted; exit 130' TERM INT HUP
   began=$(now)
-  printf '%s\n' "$begun" >>"$root/stacks/$stack/history.jsonl"
+  append_history <<<"$begun"
 }
 
 # Not a word of `$?` here: it reads 0 after SIGPIPE. The flag tells.
@@ -21,12 +21,12 @@ end_work() {
   [[ $outcome == 'done' ]] || go_back
   # shellcheck disable=SC2154  # deploy is set by the script around this
   printf '{"deploy":%d,"event":"ended","outcome":"%s","when":"%s","seconds":%s}\n' \
-    "$deploy" "$outcome" "$(date -u +%FT%TZ)" "$(awk -v t=$(($(now) - began)) 'BEGIN { printf "%.2f", t / 100 }')" \
-    >>"$root/stacks/$stack/history.jsonl" || event failed "history could not be written" app ""
+    "$deploy" "$outcome" "$(date -u +%FT%TZ)" "$(awk -v t=$(($(now) - began)) 'BEGIN { printf "%.2f", t / 100 }')" |
+    append_history || event failed "history could not be written" app ""
   event ended "" outcome "$outcome"
 }
 
-# Every app whose switch is under way goes back, the last one first; then what was uploaded and never ran is removed.
+# Every app whose switch is under way goes back, the last one first; then what was placed or uploaded and never ran.
 go_back() {
   local journal app_folder folder
   while read -r _ journal; do
@@ -38,10 +38,25 @@ go_back() {
     app_folder=${folder%/releases/*}
     grep -qsxF -- "${folder##*/}" "$app_folder/released" || rm -rf -- "$folder"
     rmdir -- "$app_folder/releases" 2>/dev/null
-    [[ -e $app_folder/current || -s $app_folder/released ]] || rm -rf -- "$app_folder"
   done < <(content "${HANDFUL_SESSION:-/nonexistent}/uploaded"; echo)
   # In a shell of its own: a lock that is not to be had must not end the way back.
-  (lock_machine && sync_names)
+  (lock_machine && place_back && sync_names)
+}
+
+# What place_app wrote goes back; of an app or a stack that was not here before nothing stays but history.
+place_back() {
+  local before app_folder
+  for before in "${HANDFUL_SESSION:-/nonexistent}"/placed/*/; do
+    [[ -d $before ]] || continue
+    app_folder=$root/stacks/$stack/apps/$(basename "$before")
+    rm -f "$app_folder"/{number,instances,keep}
+    if [[ -e $app_folder/current || -s $app_folder/released ]]; then cp -- "$before"* "$app_folder" 2>/dev/null; else rm -rf -- "$app_folder"; fi
+  done
+  [[ -n $(ls -A "$root/stacks/$stack/apps" 2>/dev/null) ]] || {
+    rm -f "$root/stacks/$stack/last_address"
+    docker network rm "handful-$stack" >/dev/null 2>&1
+  }
+  return 0
 }
 
 # The names of a stack's apps are those of its folders that hold a number: in the name server's folder and in /etc/hosts.

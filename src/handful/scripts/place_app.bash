@@ -8,12 +8,11 @@ if [[ -n $number ]]; then
     [[ $(<"$file") != "$number" ]] || fail "number $number of $app was taken by ${file#"$root/stacks/"} in the meantime" "" "Try again."
   done
 fi
-mkdir -p "$root/stacks/$stack/apps/$app/releases"
-if [[ -n $number ]]; then
-  put "$root/stacks/$stack/apps/$app/number" <<<"$number"
-else
-  rm -f "$root/stacks/$stack/apps/$app/number"
-fi
-put "$root/stacks/$stack/apps/$app/instances" <<<"$instances"
-put "$root/stacks/$stack/apps/$app/keep" <<<"$keep"
+app_folder=$root/stacks/$stack/apps/$app
+# What was there before, for the way back.
+mkdir -p "$app_folder/releases" "$HANDFUL_SESSION/placed/$app"
+for file in "$app_folder"/{number,instances,keep}; do [[ ! -e $file ]] || cp "$file" "$HANDFUL_SESSION/placed/$app"; done
+if [[ -n $number ]]; then put "$app_folder/number" <<<"$number"; else rm -f "$app_folder/number"; fi
+put "$app_folder/instances" <<<"$instances"
+put "$app_folder/keep" <<<"$keep"
 sync_names

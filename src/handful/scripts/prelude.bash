@@ -78,6 +78,13 @@ put() {
   mv -T -- "$1.new" "$1"
 }
 
+# Appends a line on stdin to the stack's history; what a power cut tore off is ended first, so that it swallows nothing.
+append_history() {
+  local file=$root/stacks/$stack/history.jsonl
+  [[ ! -s $file || -z $(tail -c 1 "$file") ]] || printf '\n' >>"$file"
+  cat >>"$file"
+}
+
 # One deploy of a stack at a time; the file tells who holds the lock. Descriptor 9 holds it until the script ends.
 lock_stack() {
   mkdir -p "$root/stacks/$stack"

@@ -4,8 +4,6 @@
 
 folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 app_paths
-# The journal of a switch that is under way; who finds one finishes it or takes it back.
-journal=$app_folder/deploying
 
 # By hand: everything, and back to the old release when something fails.
 phase_all() {
@@ -30,20 +28,27 @@ end_by_hand() {
 }
 
 phase_start() {
-  local names addresses=() index found instances starting=() each failed=
   docker image inspect "$image" >/dev/null 2>&1 ||
     fail "the image $image of $app is not on this machine" "" "Run handful deploy $app: it brings the image back."
-  recover
+  recover "$release"
   begin_journal
-  instances=$(content "$app_folder/instances")
-  instances=${instances:-1}
   [[ $strategy != recreate ]] || stop_old
   side_script before_start
   lock_machine
+  start_instances
+  unlock_machine
+}
+
+# All side by side, under names and addresses that nobody has.
+start_instances() {
+  local names addresses=() index found instances starting=() each failed=
+  instances=$(content "$app_folder/instances")
+  instances=${instances:-1}
   found=$(free_names "$instances")
   mapfile -t names <<<"$found"
   if [[ $network != host ]]; then
     know_subnet
+    printf '%s\n' "$subnet" >"$journal/subnet"
     found=$(free_addresses "$instances")
     mapfile -t addresses <<<"$found"
   fi
@@ -54,37 +59,23 @@ phase_start() {
   done
   for each in "${starting[@]}"; do wait "$each" || failed=yes; done
   [[ -z $failed ]] || exit "$said_why"
-  unlock_machine
 }
 
-# It is there whole or not at all.
+# It is there whole or not at all. `old` and `leaving` hold ids: a drain may outlive this deploy, and names are given again.
 begin_journal() {
   local making=$journal.new
+  survey
   rm -rf "$making"
   mkdir -p "$making"
   readlink "$app_folder/current" >"$making/before" || true
-  serving >"$making/old"
+  by_restart unless-stopped >"$making/old"
+  by_restart no >"$making/leaving"
   : >"$making/new"
   present_routes >"$making/routes"
   [[ ! -e $fragment ]] || cp "$fragment" "$making/fragment"
   now >"$making/started_at"
   printf '%s\n' "releases/$release" >"$making/release"
   mv -T "$making" "$journal"
-}
-
-# An interrupted run is finished when it had switched, else taken back.
-recover() {
-  local interrupted
-  [[ -d $journal ]] || return 0
-  # That release knows its own port, domains and limits.
-  interrupted=$app_folder/$(content "$journal/release")/run_app.bash
-  if [[ -e $journal/switched && $(readlink "$app_folder/current") == "$(content "$journal/release")" ]]; then
-    event recovered "the interrupted switch of $app to $(basename "$(content "$journal/release")") is finished first"
-    bash "$interrupted" resume "$release" 8>&- 9>&-
-  else
-    event recovered "an interrupted start of $app is cleared away first"
-    bash "$interrupted" revert "$release" 8>&- 9>&-
-  fi
 }
 
 stop_old() {
@@ -189,46 +180,67 @@ phase_resume() {
 
 # phase_finish [RELEASE]: that one's folder is kept although it never ran, because it is about to.
 phase_finish() {
-  local new old
+  local new old leaving
   mapfile -t new < <(awk '{ print $1 }' "$journal/new")
   mapfile -t old <"$journal/old"
+  mapfile -t leaving <"$journal/leaving"
+  ((${#old[@]} == 0)) || docker update --restart no "${old[@]}" >/dev/null 2>&1 &
   docker update --restart unless-stopped "${new[@]}" >/dev/null
-  ((${#old[@]} == 0)) || docker update --restart no "${old[@]}" >/dev/null 2>&1 || true
+  wait
+  give_up_routes
   remember "$(basename "$(content "$journal/release")")"
   rm -rf "$journal" "$app_folder/stopped"
-  drain_apart
+  drain_apart "${old[@]}" "${leaving[@]}"
   prune "${1:-}"
 }
 
-# Old instances drain by themselves, whatever becomes of this script and of ssh.
+# Only now, when all apps have switched: a domain that moves from one app to another leads somewhere at every moment.
+give_up_routes() {
+  local keys
+  mapfile -t keys < <(wanted_routes)
+  [[ -n $(stale_routes "${keys[@]}") ]] || return 0
+  lock_machine
+  drop_routes runtime "${keys[@]}"
+  edge_is_right || { write_edge && reload_proxy; }
+  unlock_machine
+}
+
+# drain_apart ID...: they drain by themselves, whatever becomes of this script and of ssh.
 drain_apart() {
-  local leaving
-  mapfile -t leaving < <(resting)
-  ((${#leaving[@]})) || return 0
+  local turn
+  (($#)) || return 0
+  turn=$(($(content "$app_folder/drains") + 1))
+  put "$app_folder/drains" <<<"$turn"
   # Through a descriptor: the folder may be gone before bash has opened the file.
   exec 7<"$folder/run_app.bash"
-  setsid bash /dev/fd/7 drain "${leaving[@]}" </dev/null >/dev/null 2>&1 3>&- 8>&- 9>&- &
+  setsid bash /dev/fd/7 drain "$turn" "$@" </dev/null >/dev/null 2>&1 3>&- 8>&- 9>&- &
   exec 7<&-
 }
 
+# phase_drain TURN ID...: until nobody is served any more, or drain_timeout is over, or two more generations have begun to drain.
 phase_drain() {
-  local deadline addresses images slots=() slot address image
+  local turn=$1 deadline addresses images image
+  shift
   deadline=$(($(now) + drain_timeout * 100))
+  survey
   mapfile -t addresses < <(addresses_of "$@")
   if [[ -n $port && $network != host ]]; then
-    read_slots
-    for address in "${addresses[@]}"; do slots+=("$(slot_of "$address")"); done
-    while (($(connections "${slots[@]}") > 0 && $(now) < deadline)); do sleep 0.2; done
+    while (($(now) < deadline && $(content "$app_folder/drains") < turn + 2)) && busy "${addresses[@]}"; do sleep 0.2; done
   fi
   mapfile -t images < <(docker inspect --format '{{.Config.Image}}' "$@" 2>/dev/null | sort -u)
   stop_instances "$@"
   for image in "${images[@]}"; do forget_image "$image"; done
   lock_machine
-  free_on_disk "${addresses[@]}"
-  for slot in "${slots[@]}"; do
-    [[ -z $slot ]] || proxy_say admin "set server $stack.$app/$slot state maint" >/dev/null
-  done
+  free_slots "${addresses[@]}"
   unlock_machine
+}
+
+# busy ADDRESS...: whether the proxy has a connection to one of them. Slots are looked up anew: another may have got one.
+busy() {
+  local address slots=()
+  read_slots
+  for address in "$@"; do slots+=("$(slot_of "$address")"); done
+  (($(connections "${slots[@]}") > 0))
 }
 
 # `released` lists this app's releases in the order in which they came into use, the present one last.
@@ -289,11 +301,10 @@ history_begin() {
   event begun "deploy $deploy of $stack, by hand: $app $release"
   printf '{"deploy":%d,"event":"begun","what":"by hand","when":%s,"who":%s,"from":%s,"apps":{%s:{"from":%s,"to":%s}}}\n' \
     "$deploy" "$(json_string "$(date -u +%FT%TZ)")" "$(json_string "$(id -un)")" "$(json_string "$(hostname)")" "$(json_string "$app")" \
-    "$(json_string "$(basename "$(readlink "$app_folder/current" || true)")")" "$(json_string "$release")" >>"$file"
+    "$(json_string "$(basename "$(readlink "$app_folder/current" || true)")")" "$(json_string "$release")" | append_history
 }
 history_end() {
-  printf '{"deploy":%d,"event":"ended","outcome":"%s","when":"%s"}\n' "$deploy" "$1" "$(date -u +%FT%TZ)" \
-    >>"$root/stacks/$stack/history.jsonl"
+  printf '{"deploy":%d,"event":"ended","outcome":"%s","when":"%s"}\n' "$deploy" "$1" "$(date -u +%FT%TZ)" | append_history
 }
 
 case ${1:-all} in

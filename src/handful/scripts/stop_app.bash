@@ -1,7 +1,8 @@
 # Stops an app's instances and takes its traffic away; its release, volumes and history stay.
 : "${stack:?}" "${app:?}" "${stop_timeout:?}"
-# uses: prelude lib_instances lib_proxy
+# uses: prelude lib_instances lib_proxy lib_revert
 app_paths
+recover
 mapfile -t names < <(instances '{{.Names}}')
 lock_machine
 : >"$app_folder/stopped"
