@@ -6,7 +6,8 @@ HandfulError                 1   something went wrong on a machine, in a build o
 ├── CommandFailed            1   a program on this computer ended with an error
 ├── BuildFailed              1   an image could not be built, pulled or found
 ├── MachineError             1   a machine cannot be used
-│   ├── Unreachable          1   ssh could not connect or log in
+│   ├── Unreachable          1   ssh could not connect
+│   │   └── LoginRefused     1   the machine answers and does not let this user in
 │   ├── NoDocker             1   no Docker there, or one that is too old
 │   └── ObserveFailed        1   the machine did not tell its facts
 ├── PlanRefused              1   the plan would make two things collide, or cannot be carried out
@@ -67,6 +68,10 @@ class MachineError(HandfulError):
 
 class Unreachable(MachineError):
     """The ssh program could not connect or log in; the detail is ssh's own words."""
+
+
+class LoginRefused(Unreachable):
+    """A machine answers and does not let this user in."""
 
 
 class NoDocker(MachineError):

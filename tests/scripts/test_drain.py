@@ -114,7 +114,7 @@ def test_a_drain_takes_nothing_that_came_after_it(ready: Machine) -> None:
     ready.deployed(ready.make(3, drain_timeout="15s"))
     first.finish()
     ready.docker.gone("shop.web-1")
-    until(lambda: len(ready.slots()) == 2)  # noqa: PLR2004
+    until(lambda: len(ready.slots()) == 2)
     fourth = ready.deployed(ready.make(4, drain_timeout="15s"))
     assert "shop.web-1" in ready.names(running=True)
     second.finish()

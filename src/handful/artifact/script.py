@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
     from handful.plan.model import Plan, Release, Step, Value, Work
 
+SCRIPTS = Path(__file__).parents[1] / "scripts"
 CONTRACT = re.compile(r'"\$\{(\w+)(:?)\?\}"')
 
 
 def source(name: str) -> str:
     """Return the text of a script of handful's own."""
-    return files("handful.scripts").joinpath(f"{name}.bash").read_text(encoding="utf-8")
+    return (SCRIPTS / f"{name}.bash").read_text(encoding="utf-8")
 
 
 def contract(name: str) -> dict[str, bool]:

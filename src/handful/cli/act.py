@@ -12,8 +12,9 @@ from handful.cli.deploy import carry
 from handful.errors import UsageError
 from handful.plan.whole import make_whole_plan
 from handful.report.plan import plan_lines
-from handful.run.deploy import facts_of, plan_deploy
+from handful.run.deploy import plan_deploy
 from handful.run.engine import carry_out
+from handful.run.project import facts_of
 
 
 @click.command("restart")

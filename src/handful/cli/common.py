@@ -5,23 +5,27 @@ from __future__ import annotations
 import getpass
 import os
 import socket
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from handful import __version__
-from handful.plan.model import Intent
 from handful.report.lines import Lines
-from handful.run.deploy import Project
-from handful.run.engine import Operator
+from handful.run.project import Project
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from handful.config.load import Loaded
+    from handful.plan.model import Intent
+    from handful.run.engine import Operator
+
+# A socket's name has at most 107 bytes; ssh adds a slash, 40 digits, and 17 more while it makes it.
+LONGEST_SOCKETS = 49
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="JSON on stdout: one document, or one event per line."
@@ -42,14 +46,25 @@ def open_project() -> Project:
     from handful.provider.machines import reach
 
     loaded = load_config()
-    machines = reach(loaded.config, loaded.stack, lab_state())
-    return Project(loaded.config, loaded.stack, loaded.folder, machines, dict(os.environ))
+    machines = reach(loaded.config, loaded.stack, lab_state(), sockets())
+    terminal = sys.stdin.isatty()
+    return Project(loaded.config, loaded.stack, loaded.folder, machines, dict(os.environ), terminal=terminal)
 
 
 def lab_state() -> Path:
     """Return the folder of the labs' keys."""
     base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(base) / "handful" / "lab"
+
+
+def sockets() -> Path | None:
+    """Return the folder of ssh connections that stay open for a minute; None where its name is too long for a socket."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    folder = Path(runtime) / "handful" if runtime else lab_state().parent / "ssh"
+    if len(str(folder).encode()) > LONGEST_SOCKETS:
+        return None
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
 
 
 def intent(
@@ -62,6 +77,7 @@ def intent(
 ) -> Intent:
     """Return what is asked for, by whom, from where and when."""
     from handful.artifact.system_image import image_names
+    from handful.plan.model import Intent
 
     when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Intent(
@@ -79,6 +95,8 @@ def intent(
 
 def operator(asked: Intent, lines: Lines) -> Operator:
     """Return who carries a plan out, as others will see it in the lock."""
+    from handful.run.engine import Operator
+
     holder = f"handful {asked.what}, by {asked.who} from {asked.host}, since {asked.when}"
     return Operator(holder, lines.show, time.monotonic())
 
@@ -86,10 +104,3 @@ def operator(asked: Intent, lines: Lines) -> Operator:
 def show_lines(*, as_json: bool, verbose: bool = False) -> Lines:
     """Return what shows events: JSON on stdout, or lines for people."""
     return Lines(click.echo, as_json=as_json, verbose=verbose)
-
-
-def stacks_facts(project: Project) -> Mapping[str, Any]:
-    """Observe every machine; those that cannot be reached give their error."""
-    from handful.run.engine import look
-
-    return look(project.machines.values(), project.stack)

@@ -12,14 +12,15 @@ from handful.errors import UsageError
 from handful.plan.back import way_back
 from handful.report.plan import plan_lines
 from handful.report.status import addresses, unfinished
-from handful.run.deploy import facts_of, fulfil, plan_deploy
+from handful.run.deploy import fulfil, plan_deploy
+from handful.run.project import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from handful.plan.model import AppSource, Intent, Plan
     from handful.report.lines import Lines
-    from handful.run.deploy import Project
+    from handful.run.project import Project
 
 pull_option = click.option("--pull", is_flag=True, help="Take what image references stand for now.")
 

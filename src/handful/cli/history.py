@@ -12,7 +12,7 @@ from handful.cli.common import json_option, open_project
 from handful.plan.back import chosen_release, history
 from handful.report.history import difference_lines, history_lines
 from handful.report.status import unfinished
-from handful.run.deploy import facts_of
+from handful.run.project import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

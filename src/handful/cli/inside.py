@@ -12,13 +12,13 @@ from handful.cli.common import open_project
 from handful.errors import MachineError, UsageError
 from handful.machine.ssh import command
 from handful.plan.order import machines_of
-from handful.run.deploy import facts_of
+from handful.run.project import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from handful.machine.access import Access
-    from handful.run.deploy import Project
+    from handful.run.project import Project
 
 machine_option = click.option("--machine", metavar="MACHINE", help="On this machine; the app's first unless told.")
 

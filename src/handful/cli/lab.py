@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
-from handful.cli.common import lab_state, load_config
-from handful.errors import UsageError
+from handful.cli.common import lab_state, load_config, sockets
+from handful.errors import MachineError, UsageError
 from handful.report.table import table
 
 if TYPE_CHECKING:
@@ -65,9 +67,15 @@ def ssh(machine: str, words: tuple[str, ...]) -> None:
 @lab_command.command("down")
 def down() -> None:
     """Remove the machines and everything of theirs."""
+    from handful.machine.ssh import close
+    from handful.provider.lab import access
     from handful.provider.lab import down as lab_down
 
-    lab_down(_lab().stack, lab_state(), click.echo)
+    stack, kept = _lab().stack, sockets()
+    # A lab made anew has the same addresses: a connection that waits for the next session would lead nowhere.
+    with suppress(MachineError):
+        close(replace(each, sockets=str(kept)) for each in access(stack, lab_state()).values() if kept)
+    lab_down(stack, lab_state(), click.echo)
 
 
 def _lab() -> Loaded:

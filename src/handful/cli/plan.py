@@ -9,7 +9,8 @@ from handful.cli.common import intent, json_option, open_project
 from handful.errors import DifferencesFound
 from handful.report.plan import plan_json, plan_lines
 from handful.report.status import unfinished
-from handful.run.deploy import facts_of, plan_deploy
+from handful.run.deploy import plan_deploy
+from handful.run.project import facts_of
 
 
 @click.command("plan")

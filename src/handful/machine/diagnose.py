@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from handful.errors import CommandFailed, Unreachable
+from handful.errors import CommandFailed, LoginRefused, Unreachable
 from handful.machine.local import last_lines, run
 from handful.machine.ssh import command
 
@@ -37,7 +37,7 @@ def unreachable(access: Access, said: str) -> Unreachable:
             detail=detail,
             advice=f"If you know why, forget the old key: ssh-keygen -R {_known_name(host, port)} and try again.",
         )
-    return Unreachable(
+    return LoginRefused(
         f"{target} refuses the login of {settings.get('user', 'this user')}",
         detail=detail,
         advice=f"Its authorized_keys must hold your key. {by_hand}",

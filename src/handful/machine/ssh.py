@@ -8,14 +8,16 @@ from __future__ import annotations
 import contextlib
 import shlex
 import subprocess
+from dataclasses import replace
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from handful.errors import CommandFailed
-from handful.machine.local import last_lines
+from handful.machine.local import last_lines, run
 from handful.machine.session import Ended, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from handful.machine.access import Access
 
@@ -25,6 +27,8 @@ OPTIONS = (
     "ServerAliveCountMax=3",
     "StrictHostKeyChecking=accept-new",
 )
+# How long a connection waits for the next session.
+KEPT_SECONDS = 60
 # As root, through sudo when the user is another.
 AS_ROOT = 'if [ "$(id -u)" = 0 ]; then exec "$@"; else exec sudo -n "$@"; fi'
 # The tar ends, the heartbeat begins: tar reads no further than its own end.
@@ -39,7 +43,7 @@ def command(access: Access, words: Sequence[str], *, terminal: bool = False, bat
 
     `batch`: ssh never asks. `terminal`: the other side gets one.
     """
-    options = (*access.options, *OPTIONS, *(("BatchMode=yes",) if batch else ()))
+    options = (*access.options, *OPTIONS, *_shared(access), *(("BatchMode=yes",) if batch else ()))
     line = ["ssh", "-t" if terminal else "-T", *(word for option in options for word in ("-o", option))]
     line += ["-p", str(access.port)] if access.port else []
     line += ["-l", access.user] if access.user else []
@@ -47,12 +51,35 @@ def command(access: Access, words: Sequence[str], *, terminal: bool = False, bat
     return [*line, shlex.join(["sh", "-c", AS_ROOT, "sh", *words])] if words else line
 
 
-def ask(access: Access, script: str) -> Ended:
-    """Run a bash script that comes on stdin and return all it says; one session."""
-    line = command(access, ["bash", "-s"])
-    process = _start(line)
+def _shared(access: Access) -> tuple[str, ...]:
+    """Sessions of a minute share one connection: a deploy logs in once, and what follows it does not log in at all."""
+    if access.sockets is None:
+        return ()
+    path = access.sockets.replace("%", "%%")
+    return ("ControlMaster=auto", f'ControlPath="{path}/%C"', f"ControlPersist={KEPT_SECONDS}")
+
+
+def ask(access: Access, script: str, *, batch: bool = True) -> Ended:
+    """Run a bash script that comes on stdin and return all it says; one session. Without `batch`, ssh may ask its user.
+
+    A shared connection may have died unnoticed, with a machine that restarts: then a new one is tried.
+    """
+    shared = access.sockets is not None and any(Path(access.sockets).iterdir())
+    ended = _ask(access, script, batch=batch)
+    return _ask(replace(access, sockets=None), script, batch=batch) if ended.cut and shared else ended
+
+
+def _ask(access: Access, script: str, *, batch: bool) -> Ended:
+    process = _start(command(access, ["bash", "-s"], batch=batch), apart=batch)
     out, err = process.communicate(script.encode())
     return Ended(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+
+
+def close(accesses: Iterable[Access]) -> None:
+    """End shared connections, where there are any; those of a machine that goes would hang."""
+    for access in accesses:
+        if access.sockets is not None:
+            run(["ssh", "-O", "exit", *command(access, [])[1:]], check=False)
 
 
 def relay(access: Access, script: str, on_line: Callable[[str], None], stopped: Callable[[], bool]) -> Ended:
@@ -87,7 +114,7 @@ def send_images(access: Access, names: Sequence[str], stopped: Callable[[], bool
             load.terminate()
             save.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            load.wait(timeout=0.1)
+            load.wait(timeout=0.02)
     _, said = save.communicate()
     _, words = load.communicate()
     if save.returncode != 0 and load.returncode == 0:
@@ -97,7 +124,11 @@ def send_images(access: Access, names: Sequence[str], stopped: Callable[[], bool
 
 
 def _start(
-    line: Sequence[str], *, stdin: int | IO[bytes] | None = subprocess.PIPE, stdout: int = subprocess.PIPE
+    line: Sequence[str],
+    *,
+    stdin: int | IO[bytes] | None = subprocess.PIPE,
+    stdout: int = subprocess.PIPE,
+    apart: bool = True,
 ) -> subprocess.Popen[bytes]:
-    """Apart from the terminal's process group: Ctrl-C reaches handful, which ends the session in order."""
-    return subprocess.Popen(list(line), stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, start_new_session=True)
+    """`apart` from the terminal: Ctrl-C reaches handful, which ends the session in order; but nothing can be asked."""
+    return subprocess.Popen(list(line), stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, start_new_session=apart)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from handful.errors import MachineError
@@ -13,9 +14,10 @@ if TYPE_CHECKING:
     from handful.config.model import Config
 
 
-def reach(config: Config, stack: str, state: Path) -> dict[str, Access]:
-    """Return how each machine is reached, in the file's order; `state` is the folder of the labs' keys.
+def reach(config: Config, stack: str, state: Path, sockets: Path | None = None) -> dict[str, Access]:
+    """Return how each machine is reached, in the file's order.
 
+    `state` is the folder of the labs' keys, `sockets` that of connections that stay open.
     Raises MachineError when a lab machine is not there.
     """
     lab: dict[str, Access] = {}
@@ -27,8 +29,9 @@ def reach(config: Config, stack: str, state: Path) -> dict[str, Access]:
     if missing:
         message = f"the lab of {stack} has no machine {', '.join(missing)}"
         raise MachineError(message, advice="Make it: handful lab up")
-    return {
+    found = {
         name: lab[name] if machine.address is None
         else Access(name, machine.address, machine.private, config.ssh.user, config.ssh.port)
         for name, machine in config.machines.items()
     }
+    return {name: replace(access, sockets=str(sockets) if sockets else None) for name, access in found.items()}

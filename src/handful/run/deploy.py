@@ -2,48 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from handful.artifact.image import make_image, read_sources
 from handful.artifact.release import release_files
 from handful.artifact.system_image import image_names, make_part
-from handful.errors import CommandFailed, DeployFailed, HandfulError
+from handful.errors import CommandFailed, DeployFailed
 from handful.machine.local import run
 from handful.plan.order import image_owner, machines_of
 from handful.plan.plan import choose, make_plan
-from handful.run.engine import carry_out, look, send
+from handful.run.engine import carry_out, send
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from handful.config.model import Config
     from handful.facts.model import Facts
-    from handful.machine.access import Access
     from handful.plan.model import AppSource, Intent, Plan, Work
     from handful.run.engine import Operator
-
-
-@dataclass(frozen=True)
-class Project:
-    """A loaded handful.yml and how its machines are reached; `environ` is what hooks inherit."""
-
-    config: Config
-    stack: str
-    folder: Path
-    machines: Mapping[str, Access]
-    environ: Mapping[str, str]
-
-
-def facts_of(project: Project, names: Iterable[str] | None = None) -> dict[str, Facts]:
-    """Observe machines (all, or those named). Raises the first machine's error."""
-    wanted = tuple(project.machines if names is None else names)
-    found = look([project.machines[name] for name in wanted], project.stack)
-    for each in found.values():
-        if isinstance(each, HandfulError):
-            raise each
-    return {name: each for name, each in found.items() if not isinstance(each, HandfulError)}
+    from handful.run.project import Project
 
 
 def plan_deploy(

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from handful.artifact.bundle import bundle
 from handful.artifact.script import observe, source, work_script
-from handful.errors import DeployFailed, HandfulError, Interrupted, ObserveFailed
+from handful.errors import DeployFailed, HandfulError, Interrupted, LoginRefused, ObserveFailed
 from handful.facts.parse import parse
 from handful.machine.diagnose import unreachable
 from handful.machine.local import last_lines
@@ -43,12 +42,20 @@ class Operator:
         self.on_event(Event(kind, text, machine, time.monotonic() - self.started, data))
 
 
-def look(machines: Iterable[Access], stack: str) -> dict[str, Facts | HandfulError]:
-    """Observe machines side by side: one ssh session each. A machine that cannot be observed gives its error."""
+def look(machines: Iterable[Access], stack: str, *, may_ask: bool = False) -> dict[str, Facts | HandfulError]:
+    """Observe machines side by side: one ssh session each. A machine that cannot be observed gives its error.
+
+    `may_ask`: ssh may ask at the terminal for what lets it in, one machine after the other; the sessions that follow
+    share that connection.
+    """
     machines = tuple(machines)
     script = observe(stack)
     found = _side_by_side([partial(_look, access, script) for access in machines])
-    return {access.name: facts for access, facts in zip(machines, found, strict=True)}
+    told = {access.name: facts for access, facts in zip(machines, found, strict=True)}
+    for access in machines:
+        if may_ask and access.sockets and isinstance(told[access.name], LoginRefused):
+            told[access.name] = _look(access, script, batch=False)
+    return told
 
 
 def send(plan: Plan, machines: Mapping[str, Access], operator: Operator) -> None:
@@ -139,9 +146,9 @@ def _side_by_side(jobs: Sequence[Callable[[], T]], stop: threading.Event | None 
             return [future.result() for future in futures]
 
 
-def _look(access: Access, script: str) -> Facts | HandfulError:
+def _look(access: Access, script: str, *, batch: bool = True) -> Facts | HandfulError:
     asked = time.time()
-    ended = ask(access, script)
+    ended = ask(access, script, batch=batch)
     answered = time.time()
     if ended.cut:
         return unreachable(access, ended.err)
@@ -187,6 +194,8 @@ def _work(
     plan: Plan, work_: Work, access: Access, files: Mapping[str, bytes], operator: Operator, stop: threading.Event
 ) -> HandfulError | None:
     """Run one machine's script; None when it ended well."""
+    from handful.artifact.bundle import bundle
+
     failure: list[Event] = []
     outcome: list[str] = []
 

@@ -1,0 +1,47 @@
+"""What does a command work on, and how does it look at the machines?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from handful.errors import HandfulError
+from handful.run.engine import look
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from handful.config.model import Config
+    from handful.facts.model import Facts
+    from handful.machine.access import Access
+
+
+@dataclass(frozen=True)
+class Project:
+    """A loaded handful.yml and how its machines are reached; `environ` is what hooks inherit.
+
+    `terminal`: a person sits there, whom ssh may ask.
+    """
+
+    config: Config
+    stack: str
+    folder: Path
+    machines: Mapping[str, Access]
+    environ: Mapping[str, str]
+    terminal: bool = False
+
+
+def observed(project: Project, names: Iterable[str] | None = None) -> dict[str, Facts | HandfulError]:
+    """Observe machines (all, or those named) side by side; one that cannot be observed gives its error."""
+    wanted = tuple(project.machines if names is None else names)
+    return look([project.machines[name] for name in wanted], project.stack, may_ask=project.terminal)
+
+
+def facts_of(project: Project, names: Iterable[str] | None = None) -> dict[str, Facts]:
+    """Observe machines (all, or those named). Raises the first machine's error."""
+    found = observed(project, names)
+    for each in found.values():
+        if isinstance(each, HandfulError):
+            raise each
+    return {name: each for name, each in found.items() if not isinstance(each, HandfulError)}
