@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from handful.artifact.image import make_image, read_sources, revision
+from handful.artifact.image import image_sizes, make_image, read_sources, revision
 from handful.config.model import Build, Config
 from handful.errors import BuildFailed
 from handful.plan.model import ImageSource
@@ -129,6 +129,21 @@ def test_a_reference_is_looked_up_anew_with_pull(engine: Path, project: Path) ->
     known = {"image": "reference:postgres:17@sha256:0000", "built_from": {"image": "handful/shop/db:0", "reference": "postgres:17"}}
     image = read(config(db={"image": "postgres:17"}), project, {"db": known}, pull=True)["db"].image
     assert image.identity == "reference:postgres:17@sha256:aaaa"
+
+
+def test_pull_of_an_image_that_was_only_ever_built_here(engine: Path, project: Path) -> None:
+    """No registry has a newer one: the one here is taken."""
+    (engine / "images" / "mine:1").write_text("0")
+    image = read(config(db={"image": "mine:1"}), project, pull=True)["db"].image
+    assert image.identity == "reference:mine:1@0"
+
+
+def test_the_sizes_of_images(engine: Path) -> None:
+    """In bytes; one that is nowhere is named."""
+    (engine / "images" / "a:1").write_text("1000")
+    assert image_sizes(["a:1"]) == {"a:1": 1000}
+    with pytest.raises(BuildFailed, match="the image b:1 is neither on the machines that need it nor on this computer"):
+        image_sizes(["a:1", "b:1"])
 
 
 @pytest.mark.usefixtures("engine")

@@ -83,7 +83,7 @@ def _command(act: Mapping[str, Any]) -> dict[str, Any]:
     """Read `rollback web --to 1`, as it would be typed, and what the apps' sources hold."""
     what, *words = act["command"].split()
     words, to = (words[:-2], words[-1]) if "--to" in words else (words, None)
-    return {"what": what, "apps": words, "to": to, "versions": act.get("versions", {}), "size": act.get("size", 0)}
+    return {"what": what, "apps": words, "to": to, "versions": act.get("versions", {})}
 
 
 def _config(told: Mapping[str, Any], folder: Path) -> Config:

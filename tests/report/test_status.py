@@ -134,7 +134,7 @@ def test_a_switch_that_was_cut_short_is_unfinished() -> None:
     """Unless the deploy is still at work."""
     cut = replace(STATE, deploying="0002-b")
     assert unfinished("shop", {"m1": machine(state=cut)}) == [
-        "unfinished: web: m1 on 0001-a. Finish it: handful deploy. Take it back: handful rollback."
+        "unfinished: web: m1 on 0001-a, cut short on the way to 0002-b. Finish it: handful deploy. Take it back: handful rollback."
     ]
     assert unfinished("shop", {"m1": machine(state=cut, holder="ann")}) == []
 
@@ -208,10 +208,11 @@ def test_where_an_app_is_served() -> None:
     """A line per domain, with the machines that answer for it."""
     machines = {"m1": Access("m1", "192.0.2.1"), "m2": Access("m2", "192.0.2.2")}
     told = config("m1", "m2", domains=["a.example.com", "b.example.com"], path="/api/")
-    assert addresses(told, machines) == [
+    assert addresses(told, machines, {"web"}) == [
         "web: http://a.example.com/api/  (on 192.0.2.1, 192.0.2.2)",
         "web: http://b.example.com/api/  (on 192.0.2.1, 192.0.2.2)",
     ]
+    assert addresses(told, machines, {"other"}) == []
 
 
 @pytest.mark.parametrize(

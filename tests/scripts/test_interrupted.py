@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from script_tap import Gate
 
 # What a deploy is about to do, in its order.
-NUMBER, IMAGE, JOURNAL, RUN, WAIT = BEFORE_SWITCH = (
-    "{app}/number.new", "image inspect", "inspect --format {{{{.ID}}}}", "run --detach", "inspect --format {{{{.State.Running",
+NUMBER, IMAGE, JOURNAL, RUN = BEFORE_SWITCH = (
+    "{app}/number.new", "image inspect", "inspect --format {{{{.ID}}}}", "run --detach",
 )
 DISK, JOIN, JOINED, DRAIN, LINK, CURRENT, TURNED, ROUTES = SWITCH = (
     "{root}/proxy/conf/50", "state maint", "show servers state", "state drain", "ln -sfn", "{app}/current.new {app}/current",

@@ -79,7 +79,7 @@ class Lab:
 
     def reboot(self, machine: str) -> None:
         """Reboot a machine, and wait until it takes logins again."""
-        name = f"handful-lab-{self.stack}-{machine}"
+        name = f"handful-lab-{self.stack}.{machine}"
         subprocess.run(["docker", "restart", "-t", "20", name], check=True, capture_output=True)
         wait_until(lambda: "yes" in self.sh(machine, "echo yes", check=False), 60)
 

@@ -45,7 +45,7 @@ def ready(machine: str) -> Facts:
 
 
 def sources(
-    config: Config, stack: str, names: Iterable[str], versions: Mapping[str, str] = NOBODY, size: int = 0
+    config: Config, stack: str, names: Iterable[str], versions: Mapping[str, str] = NOBODY
 ) -> dict[str, AppSource]:
     """Return what apps bring: `versions` tell, by app or by path of a file, which contents they have (v1 unless told)."""
     found = {}
@@ -54,7 +54,7 @@ def sources(
         app, version = config.apps[name], versions.get(owner, "v1")
         reference = config.apps[owner].image if config.apps[owner].build is None else ""
         identity = f"reference:{reference}@{version}" if reference else f"build:{version}"
-        image = ImageSource(f"handful/{stack}/{owner}:{version}", identity, str(reference), size=size)
+        image = ImageSource(f"handful/{stack}/{owner}:{version}", identity, str(reference))
         paths = [*app.files, *(path for path in (app.before_start, app.after_start) if path)]
         found[name] = AppSource(image, {path: _digest(path + versions.get(path, "v1")) for path in paths})
     return found
@@ -62,7 +62,7 @@ def sources(
 
 def planned(
     config: Config, stack: str, facts: Mapping[str, Facts], what: str, apps: Iterable[str] = (), *,
-    to: str | None = None, versions: Mapping[str, str] = NOBODY, size: int = 0,
+    to: str | None = None, versions: Mapping[str, str] = NOBODY,
 ) -> Plan:
     """Return the plan of a command, on the way that the command line takes."""
     intent = Intent(
@@ -76,7 +76,7 @@ def planned(
     elif what in {"restart", "start"}:
         current = {name: next(c for each in facts.values() if (c := each.app(stack, name).current)) for name in apps}
         intent = replace(intent, apps=(), targets=current)
-    brings = {} if intent.targets else sources(config, stack, choose(config, intent), versions, size)
+    brings = {} if intent.targets else sources(config, stack, choose(config, intent), versions)
     return make_plan(config, stack, facts, brings, intent)
 
 

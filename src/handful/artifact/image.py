@@ -17,7 +17,7 @@ from handful.plan.order import image_owner
 from handful.plan.release import SIDE_SCRIPTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from handful.config.model import App, Build, Config
@@ -76,6 +76,21 @@ def make_image(source: ImageSource, build: Build | None, project: Path, *, say: 
         raise BuildFailed(message, detail="\n".join(lines), advice="Nothing was changed on any machine.")
 
 
+def image_sizes(names: Sequence[str]) -> dict[str, int]:
+    """Return the sizes in bytes of images that the engine here should have, by name.
+
+    Raises BuildFailed, naming the first that is nowhere.
+    """
+    sizes = {}
+    for name in names:
+        said = docker("image", "inspect", "--format", "{{.Size}}", name, check=False)
+        if said.status != 0:
+            message = f"the image {name} is neither on the machines that need it nor on this computer"
+            raise BuildFailed(message, advice="Nothing was changed. `handful deploy` builds what the file asks for now.")
+        sizes[name] = int(said.out)
+    return sizes
+
+
 def revision(project: Path) -> str:
     """Return git's short revision of the project's folder, with `+dirty` when files differ; "" without git."""
     try:
@@ -118,7 +133,7 @@ def _resolve(name: str, reference: str, *, pull: bool) -> str:
     """Return what a reference stands for now: the registry's digest; the image's id when it came from no registry."""
     if pull or image_id(reference) is None:
         said = docker("pull", "--quiet", reference, check=False)
-        if said.status != 0 and (image_id(reference) is None or pull):
+        if said.status != 0 and not _only_here(reference):
             message = f"the image {reference} of {name} cannot be had"
             raise BuildFailed(
                 message, detail=said.err.strip(),
@@ -126,6 +141,12 @@ def _resolve(name: str, reference: str, *, pull: bool) -> str:
             )
     form = "{{if .RepoDigests}}{{index .RepoDigests 0}}{{else}}{{.Id}}{{end}}"
     return docker("image", "inspect", "--format", form, reference).out.strip().rpartition("@")[2]
+
+
+def _only_here(reference: str) -> bool:
+    """Whether the engine here has an image that came from no registry: nothing newer can be had."""
+    said = docker("image", "inspect", "--format", "{{len .RepoDigests}}", reference, check=False)
+    return said.status == 0 and said.out.strip() == "0"
 
 
 def _pull(source: ImageSource) -> None:

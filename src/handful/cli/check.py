@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from handful.cli.common import load_config
+
+if TYPE_CHECKING:
+    from collections.abc import Sized
 
 
 @click.command("check")
@@ -14,9 +18,12 @@ def check_command() -> None:
     """Check handful.yml and its overlay: every problem, with file, line and column. Touches no machine."""
     loaded = load_config()
     names = ", ".join(path.name for path in loaded.paths)
-    click.echo(
-        f"{names}: right. Stack {loaded.stack}, {len(loaded.config.apps)} apps, {len(loaded.config.machines)} machines."
-    )
+    apps, machines = _count(loaded.config.apps, "app"), _count(loaded.config.machines, "machine")
+    click.echo(f"{names}: right. Stack {loaded.stack}, {apps}, {machines}.")
+
+
+def _count(things: Sized, word: str) -> str:
+    return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"
 
 
 @click.command("schema")

@@ -58,7 +58,7 @@ def lab_state() -> Path:
 
 
 def sockets() -> Path | None:
-    """Return the folder of ssh connections that stay open for a minute; None where its name is too long for a socket."""
+    """Return the folder of open ssh connections; None where its name is too long for a socket."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     folder = Path(runtime) / "handful" if runtime else lab_state().parent / "ssh"
     if len(str(folder).encode()) > LONGEST_SOCKETS:

@@ -18,6 +18,7 @@ from handful.run.project import facts_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from handful.facts.model import Facts
     from handful.plan.model import AppSource, Intent, Plan
     from handful.report.lines import Lines
     from handful.run.project import Project
@@ -56,7 +57,7 @@ def rollback_command(app: str | None, *, release: str | None, verbose: bool, as_
         lines.say(f"{name} was new in that deploy and keeps running; `handful remove {name}` takes it away")
     asked = intent("rollback", project, targets=back.targets, undoes=back.undoes)
     plan, sources = plan_deploy(project, facts, asked)
-    carry(project, plan, sources, asked, lines, began)
+    carry(project, facts, plan, sources, asked, lines, began)
 
 
 @click.command("apply")
@@ -74,21 +75,23 @@ def _deploy(what: str, apps: tuple[str, ...], *, pull: bool, verbose: bool, as_j
     lines = show_lines(as_json=as_json, verbose=verbose)
     asked = intent(what, project, apps=apps)
     facts = facts_of(project)
-    for line in unfinished(project.stack, facts):
+    for line in unfinished(project.stack, facts, project.config):
         lines.say(line)
     plan, sources = plan_deploy(project, facts, asked, pull=pull)
-    carry(project, plan, sources, asked, lines, began)
+    carry(project, facts, plan, sources, asked, lines, began)
 
 
 def carry(
-    project: Project, plan: Plan, sources: Mapping[str, AppSource], asked: Intent, lines: Lines, began: float
+    project: Project, facts: Mapping[str, Facts], plan: Plan, sources: Mapping[str, AppSource], asked: Intent,
+    lines: Lines, began: float,
 ) -> None:
     """Show a plan, carry it out, and say how long it took; `began` is on the monotonic clock."""
     for line in plan_lines(plan):
         lines.say(line)
     if plan.empty:
         return
-    fulfil(project, plan, sources, operator(asked, lines))
+    fulfil(project, plan, sources, facts, operator(asked, lines))
     lines.say(f"{asked.what} {plan.deploy} of {plan.stack} is done in {time.monotonic() - began:.1f} s")
-    for line in addresses(project.config, project.machines):
+    released = {change.app for change in plan.changes if change.action in {"deploy", "restart"}}
+    for line in addresses(project.config, project.machines, released):
         lines.say(line)

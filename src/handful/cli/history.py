@@ -31,7 +31,7 @@ def history_command(*, count: int, as_json: bool) -> None:
             json.dumps([{**asdict(each), "outcome": each.outcome} for each in past], ensure_ascii=False, indent=2)
         )
         return
-    for line in (*history_lines(past), *unfinished(project.stack, facts)):
+    for line in (*history_lines(past), *unfinished(project.stack, facts, project.config)):
         click.echo(line)
 
 

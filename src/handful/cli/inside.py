@@ -40,14 +40,14 @@ def exec_command(app: str, words: tuple[str, ...], *, machine: str | None, insta
     """Run a command in a running instance of APP."""
     project = open_project()
     name = _machine_of(project, app, machine)
-    running = [
-        c for c in facts_of(project, [name])[name].instances(project.stack, app) if c.running and c.restart != "no"
-    ]
+    here = facts_of(project, [name])[name]
+    running = [c for c in here.instances(project.stack, app) if c.running and c.restart != "no"]
     found = [c.name for c in sorted(running, key=lambda c: c.name) if instance in {None, c.instance}]
     if not found:
         message = f"no instance {instance or ''} of {app} runs on {name}".replace("  ", " ")
-        known = ", ".join(c.instance for c in running)
-        raise UsageError(message, advice=f"Running: {known}." if known else f"Start it: handful start {app}")
+        known = ", ".join(sorted(c.instance for c in running))
+        begin = f"Start it: handful start {app}" if here.app(project.stack, app).current else f"Deploy it: handful deploy {app}"
+        raise UsageError(message, advice=f"Running: {known}." if known else begin)
     terminal = ["--interactive", "--tty"] if _terminal() else ["--interactive"]
     go_inside(project.machines, name, ["docker", "exec", *terminal, found[0], *plain(words)])
 

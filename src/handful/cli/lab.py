@@ -58,7 +58,7 @@ def status() -> None:
 def ssh(machine: str, words: tuple[str, ...]) -> None:
     """Log in to a machine of the lab, or run a command there."""
     from handful.cli.inside import go_inside, shell
-    from handful.provider.lab import access
+    from handful.provider.lab_access import access
 
     loaded = _lab()
     go_inside(access(loaded.stack, lab_state()), machine, shell(words))
@@ -68,8 +68,8 @@ def ssh(machine: str, words: tuple[str, ...]) -> None:
 def down() -> None:
     """Remove the machines and everything of theirs."""
     from handful.machine.ssh import close
-    from handful.provider.lab import access
     from handful.provider.lab import down as lab_down
+    from handful.provider.lab_access import access
 
     stack, kept = _lab().stack, sockets()
     # A lab made anew has the same addresses: a connection that waits for the next session would lead nowhere.

@@ -24,14 +24,15 @@ def plan_command(apps: tuple[str, ...], *, scripts: bool, check: bool, pull: boo
     project = open_project()
     facts = facts_of(project)
     plan, _ = plan_deploy(project, facts, intent("apply", project, apps=apps), pull=pull)
+    left = unfinished(project.stack, facts, project.config)
     if as_json:
         click.echo(plan_json(plan))
     else:
-        for line in (*plan_lines(plan), *unfinished(project.stack, facts)):
+        for line in (*plan_lines(plan), *left):
             click.echo(line)
     for work in (work for wave in plan.waves for work in wave if scripts):
         click.echo(f"\n# ---- {work.machine}: work.bash\n{work_script(plan, work, 'handful plan')}")
         for release in work.releases:
             click.echo(f"\n# ---- {work.machine}: {release.app} {release.id}/run_app.bash\n{run_app(release)}")
-    if check and (not plan.empty or unfinished(project.stack, facts)):
+    if check and (not plan.empty or left):
         raise DifferencesFound("the machines differ from the file", advice="Make them match: handful apply")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handful.errors import CommandFailed, LoginRefused, Unreachable
@@ -22,20 +24,20 @@ def unreachable(access: Access, said: str) -> Unreachable:
     settings = _settings(access)
     host, port = settings.get("hostname", access.host), int(settings.get("port", "22"))
     target = f"{access.name} ({host} port {port})"
-    by_hand = f"Try by hand: {_by_hand(access)}"
+    by_hand = access.advice or f"Try by hand: {_by_hand(access)}"
     if settings.get("proxyjump", settings.get("proxycommand", "none")) != "none":
         return Unreachable(f"{target} cannot be reached over its jump host", detail=detail, advice=by_hand)
     if not _answers(host, port):
         return Unreachable(
             f"{target} does not answer",
             detail=detail,
-            advice=f"Is it up, and is its address right? A firewall may be in between. {by_hand}",
+            advice=access.advice or f"Is it up, and is its address right? A firewall may be in between. {by_hand}",
         )
     if _key_changed(settings, host, port):
         return Unreachable(
             f"{target} shows another host key than before: it was made anew, or somebody stands in between",
             detail=detail,
-            advice=f"If you know why, forget the old key: ssh-keygen -R {_known_name(host, port)} and try again.",
+            advice=f"If you know why, forget the old key and try again: {_forget(settings, host, port)}",
         )
     return LoginRefused(
         f"{target} refuses the login of {settings.get('user', 'this user')}",
@@ -80,6 +82,13 @@ def _keys(text: str) -> set[tuple[str, str]]:
     """Return (type, key) of lines `host type key`."""
     rows = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
     return {(row[1], row[2]) for row in rows if row[2:]}
+
+
+def _forget(settings: dict[str, str], host: str, port: int) -> str:
+    """Return the command that forgets a machine's key, in the file that ssh keeps it in."""
+    file = next(iter(settings.get("userknownhostsfile", "").split()), "")
+    usual = file in {"", str(Path.home() / ".ssh" / "known_hosts")}
+    return shlex.join(["ssh-keygen", *([] if usual else ["-f", file]), "-R", _known_name(host, port)])
 
 
 def _known_name(host: str, port: int) -> str:

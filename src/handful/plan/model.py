@@ -17,14 +17,13 @@ class ImageSource:
 
     `name` is the tag it has or will have on machines; `identity` goes into the release's hash:
     `build:` and the hash of what it is built from, or `reference:` and what it was resolved to.
-    `size` is in bytes, 0 when it is not known yet; `git` is the revision, with `+dirty` when files differ from it.
+    `git` is the revision, with `+dirty` when files differ from it.
     """
 
     name: str
     identity: str
     reference: str = ""
     git: str = ""
-    size: int = 0
 
 
 @dataclass(frozen=True)

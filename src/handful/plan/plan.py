@@ -48,7 +48,7 @@ def make_plan(
         if machine in machines_of(name, config) and (not intent.machines or machine in intent.machines)
     ]
     changes += strays
-    works = [_work(machine, config, stack, facts, releases, changes, sources, intent) for machine in facts]
+    works = [_work(machine, config, stack, facts, releases, changes, intent) for machine in facts]
     waves = tuple((work,) for work in works if work.steps)
     return _plan(stack, facts, waves, tuple(changes), intent)
 
@@ -109,6 +109,8 @@ def _change(
     name: str, machine: str, config: Config, stack: str, facts: Facts, wanted: Release, intent: Intent
 ) -> Change:
     state = facts.app(stack, name)
+    if name in intent.targets and not state.current and wanted.id not in state.releases:
+        return Change(machine, name, "nothing", "", wanted.id, ("it has never run here",))
     why = _reasons(name, config, stack, facts, state, wanted)
     same = state.current == wanted.id
     if state.stopped and same and not state.deploying and intent.what not in {"start", "restart"}:
@@ -150,7 +152,7 @@ def _strays(config: Config, stack: str, facts: Mapping[str, Facts], intent: Inte
 
 def _work(
     machine: str, config: Config, stack: str, facts: Mapping[str, Facts], releases: Mapping[str, Release],
-    changes: list[Change], sources: Mapping[str, AppSource], intent: Intent,
+    changes: list[Change], intent: Intent,
 ) -> Work:
     here = facts[machine]
     mine = [change for change in changes if change.machine == machine and change.action != "nothing"]
@@ -168,8 +170,7 @@ def _work(
         raise PlanRefused(message, advice="See: handful history. A deploy of the older source brings it back.")
     images = _images(here, [releases[app] for app in moving], first, intent.images)
     if images:
-        sizes = {each.image.name: each.image.size for each in sources.values()}
-        check_disk(here, sum(sizes.get(image, 0) for image in images))
+        check_disk(here, 0)
     inner = _app_steps(machine, config, stack, facts, releases, moving, uploads, intent)
     ends = (steps.end("remove", stack, change.app, here) for change in gone)
     return Work(machine, (*first, *inner, *ends), uploads, images)

@@ -10,9 +10,9 @@ import time
 from typing import TYPE_CHECKING
 
 from handful.artifact.docker import docker
-from handful.machine.access import Access
+from handful.provider.lab_access import access
 from handful.provider.lab_image import image_name, machine_image
-from handful.provider.lab_keys import ensure_key, options, write_host_keys
+from handful.provider.lab_keys import ensure_key, write_addresses, write_host_keys
 from handful.provider.lab_machines import LabMachine, container_name, labels, machines
 from handful.provider.lab_network import ensure_network, give_addresses, network_name
 from handful.provider.lab_ready import wait_ready
@@ -20,6 +20,8 @@ from handful.provider.lab_ready import wait_ready
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from handful.machine.access import Access
 
 __all__ = ["LabMachine", "access", "down", "machines", "up"]
 
@@ -38,8 +40,6 @@ FLAGS = (
     "--stop-timeout=30",
     "--env=container=docker",
 )
-
-
 def up(
     stack: str,
     wanted: Mapping[str, str | None],
@@ -64,23 +64,12 @@ def up(
     if missing:
         _make(stack, missing, machine_image(image, say, bare=bare), say)
     _start(stack, [name for name in wanted if name not in here or not here[name].running])
-    write_host_keys(state / stack, wait_ready(stack, wanted, ensure_key(state / stack)))
+    public = ensure_key(state / stack)
+    write_addresses(state / stack, {**{name: machine.address for name, machine in here.items()}, **addresses})
+    write_host_keys(state / stack, wait_ready(stack, wanted, public))
     listed = ", ".join(f"{name} {address}" for name, address in addresses.items())
     say(f"the lab {stack} is up: {listed} ({time.monotonic() - started:.1f} s)")
     return {name: reached for name, reached in access(stack, state).items() if name in wanted}
-
-
-def access(stack: str, state: Path) -> dict[str, Access]:
-    """Return how each machine of the lab is reached, running or not; nothing when there is no lab.
-
-    Raises NoDocker when no engine answers, MachineError when the lab's key is gone.
-    """
-    here = machines(stack)
-    known = options(state / stack) if here else ()
-    return {
-        name: Access(name, host=machine.address, private=machine.address, user="root", options=known)
-        for name, machine in here.items()
-    }
 
 
 def down(stack: str, state: Path, say: Callable[[str], None]) -> None:

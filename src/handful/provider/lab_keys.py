@@ -1,4 +1,4 @@
-"""With which keys are a lab's machines reached, and by which keys are they known?"""
+"""Where are a lab's machines, with which keys are they reached, and by which keys are they known?"""
 
 from __future__ import annotations
 
@@ -37,6 +37,20 @@ def write_host_keys(folder: Path, keys: Mapping[str, str]) -> None:
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write("".join(f"{line}\n" for line in lines))
     fresh.replace(path)
+
+
+def write_addresses(folder: Path, addresses: Mapping[str, str]) -> None:
+    """Write down where the lab's machines are, so that reaching them asks no Docker."""
+    fresh = folder / "addresses.new"
+    fresh.write_text("".join(f"{name} {address}\n" for name, address in addresses.items()), encoding="ascii")
+    fresh.replace(folder / "addresses")
+
+
+def read_addresses(folder: Path) -> dict[str, str]:
+    """Return where the lab's machines are, by name; nothing when there is no lab."""
+    path = folder / "addresses"
+    lines = path.read_text(encoding="ascii").splitlines() if path.exists() else []
+    return {name: address for name, _, address in (line.partition(" ") for line in lines)}
 
 
 def options(folder: Path) -> tuple[str, ...]:

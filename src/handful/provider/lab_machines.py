@@ -44,7 +44,7 @@ def machines(stack: str) -> dict[str, LabMachine]:
 
 def container_name(stack: str, machine: str) -> str:
     """Return the name of the container that is the machine."""
-    return f"handful-lab-{stack}-{machine}"
+    return f"handful-lab-{stack}.{machine}"
 
 
 def labels(stack: str, machine: LabMachine) -> list[str]:

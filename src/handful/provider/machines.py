@@ -22,7 +22,7 @@ def reach(config: Config, stack: str, state: Path, sockets: Path | None = None) 
     """
     lab: dict[str, Access] = {}
     if any(machine.address is None for machine in config.machines.values()):
-        from handful.provider.lab import access
+        from handful.provider.lab_access import access
 
         lab = access(stack, state)
     missing = [name for name, machine in config.machines.items() if machine.address is None and name not in lab]

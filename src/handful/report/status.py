@@ -11,10 +11,10 @@ from handful.plan.order import machines_of
 from handful.report.table import ago, size, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from handful.config.model import Config
-    from handful.facts.model import Container, Facts, StackState
+    from handful.facts.model import AppState, Container, Facts, StackState
     from handful.machine.access import Access
 
 SKEW_SECONDS = 2.0
@@ -63,9 +63,16 @@ def unfinished(stack: str, facts: Mapping[str, Facts], config: Config | None = N
         states = {name: facts[name].app(stack, app) for name in places}
         current = {name: state.current for name, state in states.items()}
         if len(set(current.values())) > 1 or any(state.deploying for state in states.values()):
-            where = ", ".join(f"{name} on {release or 'nothing'}" for name, release in current.items())
+            where = ", ".join(f"{name} on {_whereabouts(state)}" for name, state in states.items())
             found.append(f"unfinished: {app}: {where}. Finish it: handful deploy. Take it back: handful rollback.")
     return found
+
+
+def _whereabouts(state: AppState) -> str:
+    release = state.current or "nothing"
+    if not state.deploying:
+        return release
+    return f"{release}, cut short after its switch" if state.deploying == release else f"{release}, cut short on the way to {state.deploying}"
 
 
 def _counts(app: str, machine: str, state: StackState, config: Config | None) -> bool:
@@ -110,10 +117,10 @@ def health(facts: Facts, instance: Container) -> str:
     return "healthy" if any(s.up and s.ready for s in slots) else "unhealthy"
 
 
-def addresses(config: Config, machines: Mapping[str, Access]) -> list[str]:
-    """Return where each app with a domain is served; a name below .localhost leads nowhere but with the Host told."""
+def addresses(config: Config, machines: Mapping[str, Access], apps: Collection[str]) -> list[str]:
+    """Return where those apps that have a domain are served; a name below .localhost leads nowhere but with the Host told."""
     found = []
-    for name, app in config.apps.items():
+    for name, app in ((name, app) for name, app in config.apps.items() if name in apps):
         hosts = [machines[machine].host for machine in machines_of(name, config)]
         for domain in app.domains:
             if domain.endswith(".localhost"):

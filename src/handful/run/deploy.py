@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from handful.artifact.image import make_image, read_sources
+from handful.artifact.image import image_sizes, make_image, read_sources
 from handful.artifact.release import release_files
 from handful.artifact.system_image import image_names, make_part
 from handful.errors import CommandFailed, DeployFailed
 from handful.machine.local import run
+from handful.plan.conflicts import check_disk
 from handful.plan.order import image_owner, machines_of
 from handful.plan.plan import choose, make_plan
 from handful.run.engine import carry_out, send
@@ -37,11 +38,14 @@ def plan_deploy(
     return make_plan(project.config, project.stack, facts, sources, intent), sources
 
 
-def fulfil(project: Project, plan: Plan, sources: Mapping[str, AppSource], operator: Operator) -> None:
+def fulfil(
+    project: Project, plan: Plan, sources: Mapping[str, AppSource], facts: Mapping[str, Facts], operator: Operator
+) -> None:
     """Carry a plan out: hooks, images, machines."""
     names = tuple(dict.fromkeys(c.app for c in plan.changes if c.action == "deploy"))
     _hooks(project, plan, names, "before_deploy", operator)
     _make_images(project, plan, sources, operator)
+    _check_room(plan, facts)
     send(plan, project.machines, operator)
     uploads = {work.machine: _upload(project, work) for wave in plan.waves for work in wave}
     carry_out(plan, project.machines, uploads, operator)
@@ -75,6 +79,14 @@ def _make_images(project: Project, plan: Plan, sources: Mapping[str, AppSource],
             make_image(source.image, build, project.folder, say=lambda line: operator.tell("output", line))
 
 
+def _check_room(plan: Plan, facts: Mapping[str, Facts]) -> None:
+    """Refuse when a machine has no room for the images that it lacks: only now are they here, and their sizes known."""
+    works = [work for wave in plan.waves for work in wave if work.images]
+    sizes = image_sizes(tuple(dict.fromkeys(image for work in works for image in work.images)))
+    for work in works:
+        check_disk(facts[work.machine], sum(sizes[image] for image in work.images))
+
+
 def _upload(project: Project, work: Work) -> dict[str, bytes]:
     return {
         f"releases/{release.app}/{path}": content
@@ -98,8 +110,10 @@ def _hooks(project: Project, plan: Plan, names: Iterable[str], hook: str, operat
             "HANDFUL_WHAT": plan.what,
         }
         try:
-            run(words, cwd=project.folder, env={**project.environ, **given})
+            said = run(words, cwd=project.folder, env={**project.variables, **given})
         except CommandFailed as failed:
             message = f"the hook {hook} of {name} failed: {failed.message}"
             then = "Nothing was changed." if hook == "before_deploy" else "The deploy itself is done."
             raise DeployFailed(message, detail=failed.detail, advice=then) from failed
+        for line in (said.out + said.err).splitlines():
+            operator.tell("output", line)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Project:
-    """A loaded handful.yml and how its machines are reached; `environ` is what hooks inherit.
+    """A loaded handful.yml and how its machines are reached; `variables` are the environment that hooks inherit.
 
     `terminal`: a person sits there, whom ssh may ask.
     """
@@ -28,7 +28,7 @@ class Project:
     stack: str
     folder: Path
     machines: Mapping[str, Access]
-    environ: Mapping[str, str]
+    variables: Mapping[str, str]
     terminal: bool = False
 
 

@@ -75,11 +75,11 @@ listens() {
   done < <(cat "/proc/$pid/net/tcp" "/proc/$pid/net/tcp6" 2>/dev/null)
 }
 
-# wait_healthy NAME ADDRESS DEADLINE: until healthy; says within a quarter of a second that the container has ended.
+# wait_healthy NAME ADDRESS DEADLINE: until healthy; says within half a second that the container has ended.
 # Docker is asked seldom: a question takes it as long as ten tries, and the app needs the processor to start.
 wait_healthy() {
-  local name=$1 address=$2 deadline=$3 short=${1#"$stack".} next_try=0 next_look=0 told
-  told=$(now)
+  local name=$1 address=$2 deadline=$3 short=${1#"$stack".} next_try=0 next_look told
+  told=$(now) next_look=$((told + 30))
   while :; do
     if (($(now) >= next_try)); then
       if try_health "$name" "$address"; then
@@ -93,7 +93,7 @@ wait_healthy() {
     fi
     if (($(now) >= next_look)); then
       still_runs "$name"
-      next_look=$(($(now) + 20))
+      next_look=$(($(now) + 50))
     fi
     (($(now) < deadline)) || never_healthy "$name"
     if (($(now) - told >= 300)); then

@@ -66,13 +66,10 @@ free_addresses() {
   printf '%s\n' "$last" | put "$root/stacks/$stack/last_address"
 }
 
-# know_subnet: sets `subnet` to the range of the stack's network; Docker is asked once per deploy.
+# know_subnet: sets `subnet` to the range of the stack's network, as each deploy writes it down.
 know_subnet() {
-  [[ -z ${subnet:-} ]] || return 0
-  subnet=$(content "${journal:-/nonexistent}/subnet")
-  [[ -z $subnet ]] || return 0
-  subnet=$(docker network inspect --format '{{(index .IPAM.Config 0).Subnet}}' "handful-$stack") ||
-    fail "the network handful-$stack is not on this machine" "" "Run handful deploy, which makes it."
+  subnet=$(content "$root/stacks/$stack/subnet")
+  [[ -n $subnet ]] || fail "the network handful-$stack is not on this machine" "" "Run handful deploy, which makes it."
 }
 
 # docker_run ARGS...: `docker run`, with the variables that an env file cannot hold in the environment of
@@ -115,7 +112,7 @@ start_instance() {
   [[ -z $address ]] || place=(--ip "$address")
   said=$(docker_run --detach --name "$name" --restart no --label "handful.instance=${name#"$stack".}" \
     --env "HANDFUL_INSTANCE=${name#"$stack".}" --stop-timeout "$stop_timeout" "${place[@]}" "${common[@]}" \
-    "$image" "${command[@]}" 2>&1) || fail "$name could not be started" "$said" "$(still)"
+    "$image" "${command[@]}" 2>&1 >/dev/null) || fail "$name could not be started" "$said" "$(still)"
   event started "${name#"$stack".} started${address:+ at $address}" instance "${name#"$stack".}" address "$address"
 }
 

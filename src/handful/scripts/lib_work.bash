@@ -53,7 +53,7 @@ place_back() {
     if [[ -e $app_folder/current || -s $app_folder/released ]]; then cp -- "$before"* "$app_folder" 2>/dev/null; else rm -rf -- "$app_folder"; fi
   done
   [[ -n $(ls -A "$root/stacks/$stack/apps" 2>/dev/null) ]] || {
-    rm -f "$root/stacks/$stack/last_address"
+    rm -f "$root/stacks/$stack"/{last_address,subnet}
     docker network rm "handful-$stack" >/dev/null 2>&1
   }
   return 0

@@ -63,6 +63,11 @@ ask() {
   { "$@" || : >"$work/$name"; } >"$work/$name" 2>"$work/$name.trouble" &
 }
 
+engine() {
+  type -P docker >/dev/null || { echo "there is no program docker" >&2 && return 1; }
+  docker version --format '{{.Server.Version}}'
+}
+
 containers() {
   local ids
   mapfile -t ids < <(docker ps --all --quiet --no-trunc || true)
@@ -155,7 +160,7 @@ read_number() {
   [[ $text =~ ^(0|[1-9][0-9]*)$ ]] || text=null
 }
 
-ask docker docker version --format '{{.Server.Version}}'
+ask docker engine
 ask containers containers
 ask images docker images --no-trunc --format '{{.ID}} {{.Repository}}:{{.Tag}}'
 ask slots proxy_say admin "show servers state"

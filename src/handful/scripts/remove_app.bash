@@ -13,5 +13,8 @@ for image in "${images[@]}"; do
   grep -qsxF -- "image=$image" "$root"/stacks/*/apps/*/releases/*/run_app.bash || docker image rm "$image" >/dev/null 2>&1 || true
 done
 sync_names
-[[ -n $(ls -A "$root/stacks/$stack/apps" 2>/dev/null) ]] || docker network rm "handful-$stack" >/dev/null 2>&1 || true
+[[ -n $(ls -A "$root/stacks/$stack/apps" 2>/dev/null) ]] || {
+  rm -f "$root/stacks/$stack"/{last_address,subnet}
+  docker network rm "handful-$stack" >/dev/null 2>&1 || true
+}
 event removed "$app is removed; its volumes are kept" app "$app"

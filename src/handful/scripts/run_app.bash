@@ -28,9 +28,12 @@ end_by_hand() {
 }
 
 phase_start() {
-  docker image inspect "$image" >/dev/null 2>&1 ||
-    fail "the image $image of $app is not on this machine" "" "Run handful deploy $app: it brings the image back."
+  local looking
+  docker image inspect "$image" >/dev/null 2>&1 &
+  looking=$!
   recover "$release"
+  survey
+  wait "$looking" || fail "the image $image of $app is not on this machine" "" "Run handful deploy $app: it brings the image back."
   begin_journal
   [[ $strategy != recreate ]] || stop_old
   side_script before_start
@@ -48,7 +51,6 @@ start_instances() {
   mapfile -t names <<<"$found"
   if [[ $network != host ]]; then
     know_subnet
-    printf '%s\n' "$subnet" >"$journal/subnet"
     found=$(free_addresses "$instances")
     mapfile -t addresses <<<"$found"
   fi
@@ -64,7 +66,6 @@ start_instances() {
 # It is there whole or not at all. `old` and `leaving` hold ids: a drain may outlive this deploy, and names are given again.
 begin_journal() {
   local making=$journal.new
-  survey
   rm -rf "$making"
   mkdir -p "$making"
   readlink "$app_folder/current" >"$making/before" || true
@@ -275,12 +276,13 @@ forget_image() {
 
 # Once per deploy, in the new image, before any traffic moves.
 phase_release_command() {
-  local said common
+  local said common line
   ((${#release_command[@]})) || return 0
   common_options
   event release_command "$app runs its release command: ${release_command[*]}"
   said=$(docker_run --rm --name "$stack.$app.release-command" "${common[@]}" "$image" "${release_command[@]}" 2>&1) ||
     fail "the release command of $app failed" "$(tail -n 10 <<<"$said")" "Nothing has changed. $(still)"
+  while read -r line; do event output "$line"; done <<<"$said"
 }
 
 # A container beside the instances, for one command.
