@@ -44,6 +44,7 @@ def project(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Iterato
     name = "t-" + "".join(c if c.isalnum() else "-" for c in request.node.name.removeprefix("test_").lower()).strip("-")
     project = Project(lab, tmp_path, name[:36].strip("-"))
     yield project
+    shutil.rmtree(project.runtime, ignore_errors=True)
     for machine in lab.access:
         lab.sh(machine, WIPE.replace("STACK", project.name), check=False)
 

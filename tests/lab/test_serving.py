@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from lab_support import TINY, tiny, wait_until
+from lab_support import TINY, Lab, own_ssh, tiny, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lab_support import Lab, Project
+    from lab_support import Project
 
 pytestmark = pytest.mark.lab
 UGLY = 'it\'s "q" $(touch /pwned) `id` \\ %s ü€ #x'
@@ -327,3 +328,24 @@ def test_reboot_serves_the_same_release(project: Project, lab: Lab) -> None:
     assert project.current() == release
     lab.reboot("m1")
     assert wait_until(lambda: (said := project.get()).endswith("200") and said, 40).startswith(release)
+
+
+def test_a_key_with_a_passphrase_is_asked_for_once(project: Project, lab: Lab, tmp_path: Path) -> None:
+    """At a terminal ssh asks for the first session; those that follow share its connection."""
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "open sesame", "-C", "locked", "-f", str(key)], check=True)
+    lab.sh("m1", f"echo '{key.with_suffix('.pub').read_text().strip()}' >>/root/.ssh/authorized_keys")
+    options = (f"IdentityFile={key}", *(each for each in lab.access["m1"].options if not each.startswith("IdentityFile")))
+    state = tmp_path / "locked"
+    state.mkdir()
+    access = {"m1": replace(lab.access["m1"], options=options)}
+    project.lab = Lab(access, *own_ssh(state, access), lab.stack)
+    project.write(web=tiny())
+    try:
+        assert "refuses the login" in project.handful("deploy", code=1).err
+        said = project.at_a_terminal("deploy", answers={"passphrase": "open sesame"})
+    finally:
+        project.lab = lab
+        lab.sh("m1", "sed -i '/ locked$/d' /root/.ssh/authorized_keys")
+    assert said.count("passphrase") == 1
+    assert project.current() != ""

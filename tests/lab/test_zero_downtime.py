@@ -15,6 +15,11 @@ pytestmark = pytest.mark.lab
 DEPLOYS = 20
 
 
+def proxy_log(project: Project) -> str:
+    """Return what the proxy says of the project's servers, for a test that fails."""
+    return project.sh("docker logs --timestamps handful-proxy 2>&1 | grep \"$stack\\.\" | tail -n 60")
+
+
 def test_twenty_deploys_under_load(project: Project, lab: Lab) -> None:
     """About 500 requests/s of kept and new connections, POSTs, slow requests in flight, streams and websockets."""
     domain = f"{project.name}.test"
@@ -26,7 +31,7 @@ def test_twenty_deploys_under_load(project: Project, lab: Lab) -> None:
             project.handful("deploy")
         project.handful("rollback")
     summary = load.result()
-    assert summary.failed == 0, summary
+    assert summary.failed == 0, f"{summary}\n{proxy_log(project)}"
     assert summary.websocket_cut == 0, summary
     assert summary.sent > 5000, summary
     assert len(summary.versions) >= DEPLOYS, summary.versions

@@ -29,8 +29,13 @@ PROMOTE, DEMOTE, REMEMBER, END = FINISH = (
 
 @pytest.fixture
 def old(ready: Machine) -> Made:
-    """Give the release that serves."""
-    return ready.deployed(ready.make(1))
+    """Give the release that serves, with a domain: the next one brings another."""
+    return ready.deployed(ready.make(1, domains=["a.test"]))
+
+
+def second(machine: Machine, counter: int = 2) -> Made:
+    """Make a release that takes the first one's place at runtime, with another domain."""
+    return machine.make(counter, domains=["a.test", "b.test"])
 
 
 @pytest.mark.parametrize("moment", [*BEFORE_SWITCH, *SWITCH, *FINISH])
@@ -58,7 +63,7 @@ def test_killed_at_any_moment_the_next_deploy_puts_it_right(ready: Machine, old:
         running.end()
         ready.tap.open()
         traffic.more()
-        new = ready.deployed(ready.make(3))
+        new = ready.deployed(second(ready, 3))
         wholly_in(ready, new)
     assert traffic.failures == []
     assert old.id in (ready.app() / "released").read_text()
@@ -79,7 +84,7 @@ def test_killed_at_any_moment_going_back_by_hand_works(ready: Machine, old: Made
 @pytest.mark.parametrize("moment", [RUN, JOIN, TURNED, DEMOTE])
 def test_by_hand_ctrl_c_goes_back(ready: Machine, old: Made, moment: str) -> None:
     """Ctrl-C in `bash run_app.bash` takes back what it began."""
-    script = ready.place(ready.make(2))
+    script = ready.place(second(ready))
     gate = gate_at(ready, moment)
     running = ready.start(f"bash {script}")
     gate.wait()
@@ -92,7 +97,7 @@ def test_by_hand_ctrl_c_goes_back(ready: Machine, old: Made, moment: str) -> Non
 
 def test_by_hand_a_second_ctrl_c_does_not_break_the_way_back(ready: Machine, old: Made) -> None:
     """Who is impatient presses Ctrl-C again: what goes back goes on going back."""
-    script = ready.place(ready.make(2))
+    script = ready.place(second(ready))
     gate = gate_at(ready, TURNED)
     running = ready.start(f"bash {script}")
     gate.wait()
@@ -178,7 +183,7 @@ def test_of_two_apps_both_go_back(ready: Machine) -> None:
 def test_a_failure_in_finish_leaves_no_app_halfway(ready: Machine, old: Made) -> None:
     """Docker refuses to demote the old instance's policy: whatever the outcome, one release is whole."""
     ready.docker.faults["update --restart unless-stopped shop.web-2"] = Answer(err="I/O error\n", status=1)
-    said = ready.deploy(ready.make(2))
+    said = ready.deploy(second(ready))
     ready.docker.faults.clear()
     assert said.outcome == "failed"
     wholly_in(ready, old)
@@ -192,6 +197,6 @@ def gate_at(machine: Machine, moment: str) -> Gate:
 def hold(machine: Machine, moment: str) -> Running:
     """Start the second release's deploy and return it, held at a moment."""
     gate = gate_at(machine, moment)
-    running = machine.begin_deploy(machine.make(2))
+    running = machine.begin_deploy(second(machine))
     gate.wait()
     return running

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 from script_poll import until
 from script_traffic import Traffic
+from script_whole import wholly_in
 
 if TYPE_CHECKING:
     from script_machine import Machine
@@ -160,3 +161,24 @@ def test_a_service_address_refuses_another_stacks_containers(ready: Machine) -> 
         assert ready.get(origin="10.211.7.9") == "", "refused"
         raise ConnectionRefusedError
 
+
+
+def test_a_late_failure_of_a_check_does_not_take_a_new_instance_down(ready: Machine) -> None:
+    """A slot comes back with its whole health: one failed check, of the address before it say, is not enough."""
+    ready.deployed(ready.make(1))
+    ready.deployed(ready.make(2))
+    lines = [line for line in ready.tap.lines("state ready") if "shop.web/" in line]
+    assert lines
+    assert all(line.index("state ready") < line.index("health up") for line in lines)
+    servers = [line.split() for line in ready.proxy_says("show servers state shop.web").splitlines() if "10.211.0.3" in line]
+    # Column 13: the check's health, from 0 to rise + fall - 1.
+    assert [each[12] for each in servers] == ["3"]
+
+
+def test_what_drained_is_not_checked_while_it_stops(ready: Machine) -> None:
+    """Its slot rests before it is stopped, and is free after it is gone."""
+    ready.deployed(ready.make(1))
+    wholly_in(ready, ready.deployed(ready.make(2)))
+    lines = ready.tap.lines()
+    resting = next(n for n, line in enumerate(lines) if line.endswith("shop.web/s1 state maint"))
+    assert resting < next(n for n, line in enumerate(lines) if "docker stop" in line)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,11 +86,6 @@ class Lab:
         subprocess.run(["docker", "restart", "-t", "20", name], check=True, capture_output=True)
         wait_until(lambda: "yes" in self.sh(machine, "echo yes", check=False), 60)
 
-    @property
-    def environ(self) -> dict[str, str]:
-        """The environment in which `handful` finds the test's ssh first."""
-        return {**os.environ, "PATH": f"{self.tools}:{os.environ['PATH']}"}
-
 
 @dataclass
 class Project:
@@ -97,6 +95,14 @@ class Project:
     folder: Path
     name: str
     config: dict[str, Any] = field(default_factory=dict)
+    # Connections that wait for the next session are this project's own. A socket's name must be short.
+    runtime: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="hf-")))
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment in which `handful` finds the test's ssh first."""
+        path = f"{self.lab.tools}:{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, "XDG_RUNTIME_DIR": str(self.runtime)}
 
     def write(self, *, machines: tuple[str, ...] = ("m1",), **apps: dict[str, Any]) -> None:
         """Write handful.yml with these apps on these machines."""
@@ -120,7 +126,7 @@ class Project:
         done = subprocess.run(
             [sys.executable, "-m", "handful", *words],
             cwd=self.folder,
-            env=self.lab.environ,
+            env=self.environ,
             input=stdin,
             text=True,
             capture_output=True,
@@ -131,12 +137,31 @@ class Project:
         assert said.code == code, f"handful {' '.join(words)} ended with {said.code}, not {code}:\n{said.all}"
         return said
 
+    def at_a_terminal(self, *words: str, answers: dict[str, str], timeout: float = 120) -> str:
+        """Run `handful` to its end at a terminal of its own, where each question gets its answer; return what it showed."""
+        ours, theirs = os.openpty()
+        process = subprocess.Popen(
+            ["setsid", "--ctty", "--wait", sys.executable, "-m", "handful", *words],
+            cwd=self.folder, env=self.environ, stdin=theirs, stdout=theirs, stderr=theirs,
+        )
+        os.close(theirs)
+        shown, deadline = "", time.monotonic() + timeout
+        # The terminal is closed when the last program on it has ended; Linux tells that by an error.
+        with os.fdopen(ours, "r+b", buffering=0) as terminal, contextlib.suppress(OSError):
+            while select.select([terminal], [], [], deadline - time.monotonic())[0] and (piece := terminal.read(4096)):
+                shown += piece.decode(errors="replace")
+                for question, answer in answers.items():
+                    if question in piece.decode(errors="replace"):
+                        terminal.write(f"{answer}\n".encode())
+        assert process.wait(timeout) == 0, shown
+        return shown
+
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start `handful` and return at once."""
         return subprocess.Popen(
             [sys.executable, "-m", "handful", *words],
             cwd=self.folder,
-            env=self.lab.environ,
+            env=self.environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

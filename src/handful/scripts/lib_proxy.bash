@@ -113,7 +113,10 @@ switch_slots() {
   for address in $1; do
     slot=$stack.$app/$(slot_of "$address")
     # Only from maintenance does a slot come back as up; from a drain it would keep the health of the last one in it (tried).
-    joining+=("set server $slot state maint" "set server $slot addr $address port $port" "set server $slot state ready")
+    # It comes back one failed check from down, and a check of the address before may still be under way (seen): `health up`
+    # asks for as many failures as at any other time.
+    joining+=("set server $slot state maint" "set server $slot addr $address port $port" "set server $slot state ready"
+      "set server $slot health up")
   done
   for address in $2; do
     slot=$(slot_of "$address")
@@ -199,27 +202,25 @@ write_edge() {
   if [[ -s $routes ]]; then put "$conf/10-edge.cfg" <"$root/proxy/edge.cfg"; else rm -f "$conf/10-edge.cfg"; fi
 }
 
-# free_slots ADDRESS...: the slots of those that drained are free from now on, on disk and in the running proxy.
-# A slot that another address has by now, or that serves again, is left alone. The machine's lock must be held.
-free_slots() {
-  local address slot gone=() commands=()
+# rest_slots ADDRESS...: the proxy neither uses nor checks them any more. It must happen while they still answer: a check that
+# hangs tells of its failure when the slot has another address (seen). Theirs are the slots that another has not got by now,
+# and that do not serve again. The machine's lock must be held.
+rest_slots() {
+  local address slot commands=()
   read_slots
   for address in "$@"; do
     slot=$(slot_of "$address")
-    [[ ${slot_mode[${slot:-none}]:-} == backup ]] || continue
-    gone+=("$address")
-    commands+=("set server $stack.$app/$slot state maint")
+    [[ ${slot_mode[${slot:-none}]:-} != backup ]] || commands+=("set server $stack.$app/$slot state maint")
   done
-  ((${#gone[@]})) || return 0
-  free_on_disk "${gone[@]}"
-  proxy_say admin "${commands[@]}" >/dev/null
+  ((${#commands[@]} == 0)) || proxy_say admin "${commands[@]}" >/dev/null
 }
 
-# free_on_disk ADDRESS...: the rest of the fragment stays, whichever release wrote it.
+# free_on_disk MODES ADDRESS...: their slots are free from now on, where the mode (backup, or nothing for one in use) is among
+# the regular expression's. The rest of the fragment stays, whichever release wrote it.
 free_on_disk() {
   [[ -e $fragment ]] || return 0
-  awk -v gone=" $* " '{ split($3, at, ":")
-    if ($1 == "server" && index(gone, " " at[1] " ")) print "  server " $2 " 192.0.2.1:9 disabled"; else print }' "$fragment" | put "$fragment"
+  awk -v modes="$1" -v gone=" ${*:2} " '{ split($3, at, ":")
+    if ($1 == "server" && $4 ~ modes && index(gone, " " at[1] " ")) print "  server " $2 " 192.0.2.1:9 disabled"; else print }' "$fragment" | put "$fragment"
 }
 
 # Takes the app's fragment and routes away.

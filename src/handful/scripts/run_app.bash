@@ -185,11 +185,12 @@ phase_finish() {
   mapfile -t new < <(awk '{ print $1 }' "$journal/new")
   mapfile -t old <"$journal/old"
   mapfile -t leaving <"$journal/leaving"
-  ((${#old[@]} == 0)) || docker update --restart no "${old[@]}" >/dev/null 2>&1 &
+  # In this order: whenever the power fails, a boot starts one of the two.
   docker update --restart unless-stopped "${new[@]}" >/dev/null
-  wait
+  ((${#old[@]} == 0)) || docker update --restart no "${old[@]}" >/dev/null 2>&1 &
   give_up_routes
   remember "$(basename "$(content "$journal/release")")"
+  wait
   rm -rf "$journal" "$app_folder/stopped"
   drain_apart "${old[@]}" "${leaving[@]}"
   prune "${1:-}"
@@ -228,11 +229,14 @@ phase_drain() {
   if [[ -n $port && $network != host ]]; then
     while (($(now) < deadline && $(content "$app_folder/drains") < turn + 2)) && busy "${addresses[@]}"; do sleep 0.2; done
   fi
+  lock_machine
+  rest_slots "${addresses[@]}"
+  unlock_machine
   mapfile -t images < <(docker inspect --format '{{.Config.Image}}' "$@" 2>/dev/null | sort -u)
   stop_instances "$@"
   for image in "${images[@]}"; do forget_image "$image"; done
   lock_machine
-  free_slots "${addresses[@]}"
+  free_on_disk '^backup$' "${addresses[@]}"
   unlock_machine
 }
 

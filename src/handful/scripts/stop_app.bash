@@ -8,9 +8,9 @@ lock_machine
 : >"$app_folder/stopped"
 if [[ -e $fragment ]]; then
   mapfile -t addresses < <(awk '$1 == "server" && $4 != "disabled" { split($3, at, ":"); print at[1] }' "$fragment")
-  mapfile -t slots < <(awk '$1 == "server" && $4 != "disabled" { print $2 }' "$fragment")
-  free_on_disk "${addresses[@]}"
-  for slot in "${slots[@]}"; do proxy_say admin "set server $stack.$app/$slot state maint" >/dev/null; done
+  mapfile -t slots < <(awk '$1 == "server" && $4 != "disabled" { print $2 }' "$fragment" | sed "s|^|set server $stack.$app/|")
+  free_on_disk '' "${addresses[@]}"
+  ((${#slots[@]} == 0)) || proxy_say admin "${slots[@]/%/ state maint}" >/dev/null
 fi
 unlock_machine
 ((${#names[@]} == 0)) || docker update --restart no "${names[@]}" >/dev/null
