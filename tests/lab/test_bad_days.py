@@ -238,7 +238,7 @@ def test_host_key_changed(project: Project, lab: Lab) -> None:
     finally:
         file.write_text(before)
     assert "another host key than before" in said.err
-    assert f"ssh-keygen -R {lab.address('m1')}" in said.err
+    assert f"ssh-keygen -f {file} -R {lab.address('m1')}" in said.err
 
 
 def test_docker_is_down(served: Project) -> None:

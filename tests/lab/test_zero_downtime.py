@@ -17,7 +17,7 @@ DEPLOYS = 20
 
 def proxy_log(project: Project) -> str:
     """Return what the proxy says of the project's servers, for a test that fails."""
-    return project.sh("docker logs --timestamps handful-proxy 2>&1 | grep \"$stack\\.\" | tail -n 60")
+    return project.sh('docker logs --timestamps handful-proxy 2>&1 | grep "$stack\\." | tail -n 60')
 
 
 def test_twenty_deploys_under_load(project: Project, lab: Lab) -> None:

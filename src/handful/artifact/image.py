@@ -86,7 +86,7 @@ def image_sizes(names: Sequence[str]) -> dict[str, int]:
         said = docker("image", "inspect", "--format", "{{.Size}}", name, check=False)
         if said.status != 0:
             message = f"the image {name} is neither on the machines that need it nor on this computer"
-            raise BuildFailed(message, advice="Nothing was changed. `handful deploy` builds what the file asks for now.")
+            raise BuildFailed(message, advice="Nothing was changed. `handful deploy` makes the release of now.")
         sizes[name] = int(said.out)
     return sizes
 

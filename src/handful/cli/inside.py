@@ -46,8 +46,8 @@ def exec_command(app: str, words: tuple[str, ...], *, machine: str | None, insta
     if not found:
         message = f"no instance {instance or ''} of {app} runs on {name}".replace("  ", " ")
         known = ", ".join(sorted(c.instance for c in running))
-        begin = f"Start it: handful start {app}" if here.app(project.stack, app).current else f"Deploy it: handful deploy {app}"
-        raise UsageError(message, advice=f"Running: {known}." if known else begin)
+        begin = "start" if here.app(project.stack, app).current else "deploy"
+        raise UsageError(message, advice=f"Running: {known}." if known else f"Try: handful {begin} {app}")
     terminal = ["--interactive", "--tty"] if _terminal() else ["--interactive"]
     go_inside(project.machines, name, ["docker", "exec", *terminal, found[0], *plain(words)])
 

@@ -72,7 +72,8 @@ def _whereabouts(state: AppState) -> str:
     release = state.current or "nothing"
     if not state.deploying:
         return release
-    return f"{release}, cut short after its switch" if state.deploying == release else f"{release}, cut short on the way to {state.deploying}"
+    moment = "after its switch" if state.deploying == release else f"on the way to {state.deploying}"
+    return f"{release}, cut short {moment}"
 
 
 def _counts(app: str, machine: str, state: StackState, config: Config | None) -> bool:
@@ -118,7 +119,10 @@ def health(facts: Facts, instance: Container) -> str:
 
 
 def addresses(config: Config, machines: Mapping[str, Access], apps: Collection[str]) -> list[str]:
-    """Return where those apps that have a domain are served; a name below .localhost leads nowhere but with the Host told."""
+    """Return where those apps that have a domain are served.
+
+    A name below .localhost leads nowhere but with the Host told.
+    """
     found = []
     for name, app in ((name, app) for name, app in config.apps.items() if name in apps):
         hosts = [machines[machine].host for machine in machines_of(name, config)]
