@@ -48,7 +48,7 @@ def test_a_machine_without_docker(machine: Machine) -> None:
 
 
 def test_a_machine_on_which_there_is_no_docker_program(machine: Machine) -> None:
-    """The shell's own complaint is what is told."""
+    """That is what is told, and not the shell's complaint."""
     programs = machine.folder / "programs"
     programs.mkdir()
     for folder in ("/usr/sbin", "/usr/bin"):
@@ -58,7 +58,7 @@ def test_a_machine_on_which_there_is_no_docker_program(machine: Machine) -> None
     machine.env["PATH"] = str(programs)
     found = facts(machine)
     assert found.docker == ""
-    assert "docker: command not found" in found.docker_trouble
+    assert found.docker_trouble == "there is no program docker"
 
 
 def test_what_runs(ready: Machine) -> None:
@@ -175,3 +175,14 @@ def test_looking_changes_nothing(ready: Machine) -> None:
     told(ready)
     assert sorted((str(path), path.lstat().st_mtime_ns) for path in ready.root.rglob("*") if not path.is_dir()) == before
     assert {line.split()[1] for line in ready.tap.lines("docker ")} <= {"version", "ps", "inspect", "images", "network", "volume", "info"}
+
+
+def test_what_only_a_plan_asks_for_can_be_left_out(ready: Machine) -> None:
+    """`handful status` shows neither images nor who holds which port: Docker is not asked for them."""
+    ready.deployed(ready.make(1))
+    before = len(ready.tap.lines("docker images"))
+    facts = parse("m1", ready.bash(observe("shop", whole=False)).out)
+    assert not facts.whole
+    assert (facts.images, facts.listening, facts.addresses) == ((), (), ())
+    assert [each.instance for each in facts.instances("shop", "web")] == ["web-1"]
+    assert len(ready.tap.lines("docker images")) == before

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def history_command(*, count: int, as_json: bool) -> None:
     """Show who deployed what, when, from where, how it ended and how long it took."""
     project = open_project()
-    facts = facts_of(project)
+    facts = facts_of(project, whole=False)
     past = history(project.stack, facts)[-count:]
     if as_json:
         click.echo(
@@ -47,7 +47,7 @@ def diff_command(app: str, first: str, second: str, *, as_json: bool) -> None:
     """
     project = open_project()
     kept: dict[str, Mapping[str, Any]] = {}
-    for machine in facts_of(project).values():
+    for machine in facts_of(project, whole=False).values():
         kept |= machine.app(project.stack, app).releases
     before, after = (chosen_release(app, wanted, kept) for wanted in (first, second))
     if as_json:

@@ -40,7 +40,7 @@ def exec_command(app: str, words: tuple[str, ...], *, machine: str | None, insta
     """Run a command in a running instance of APP."""
     project = open_project()
     name = _machine_of(project, app, machine)
-    here = facts_of(project, [name])[name]
+    here = facts_of(project, [name], whole=False)[name]
     running = [c for c in here.instances(project.stack, app) if c.running and c.restart != "no"]
     found = [c.name for c in sorted(running, key=lambda c: c.name) if instance in {None, c.instance}]
     if not found:
@@ -60,7 +60,7 @@ def run_command(app: str, words: tuple[str, ...], *, machine: str | None) -> Non
     """Run a command in a container of its own: APP's present release, with its env, files and volumes."""
     project = open_project()
     name = _machine_of(project, app, machine)
-    current = facts_of(project, [name])[name].app(project.stack, app).current
+    current = facts_of(project, [name], whole=False)[name].app(project.stack, app).current
     if not current:
         raise UsageError(f"{app} has no release on {name}", advice=f"Deploy it first: handful deploy {app}")
     script = f"/var/lib/handful/stacks/{project.stack}/apps/{app}/current/run_app.bash"

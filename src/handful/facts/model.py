@@ -79,9 +79,13 @@ class Slot:
 
 @dataclass(frozen=True)
 class Facts:
-    """One machine, as observed once; `docker` is its version, "" when there is none that answers."""
+    """One machine, as observed once; `docker` is its version, "" when there is none that answers.
+
+    Not `whole`: images, ports, addresses and the service range were not asked for; nothing can be planned with it.
+    """
 
     machine: str
+    whole: bool = True
     hostname: str = ""
     os: str = ""
     architecture: str = ""

@@ -43,6 +43,7 @@ def _facts(machine: str, told: Mapping[str, Any], now: float) -> Facts:
     disk = min(told["disks"], key=lambda each: each["free"])
     return Facts(
         machine=machine,
+        whole=told["whole"],
         hostname=told["hostname"],
         os=told["os"],
         architecture=told["architecture"],

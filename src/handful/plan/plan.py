@@ -32,6 +32,8 @@ def make_plan(
     `facts` must hold every machine of the chosen apps, `sources` every app that is not a target.
     Raises PlanRefused, Locked, NoDocker or UsageError; nothing has been touched then.
     """
+    if not all(each.whole for each in facts.values()):
+        raise ValueError("a plan needs whole facts")
     chosen = choose(config, intent)
     strays = _strays(config, stack, facts, intent)
     facts = _in_turn(config, facts, {stray.machine for stray in strays})

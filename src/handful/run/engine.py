@@ -42,14 +42,17 @@ class Operator:
         self.on_event(Event(kind, text, machine, time.monotonic() - self.started, data))
 
 
-def look(machines: Iterable[Access], stack: str, *, may_ask: bool = False) -> dict[str, Facts | HandfulError]:
+def look(
+    machines: Iterable[Access], stack: str, *, whole: bool = True, may_ask: bool = False
+) -> dict[str, Facts | HandfulError]:
     """Observe machines side by side: one ssh session each. A machine that cannot be observed gives its error.
 
+    `whole` facts are those that can be planned with.
     `may_ask`: ssh may ask at the terminal for what lets it in, one machine after the other; the sessions that follow
     share that connection.
     """
     machines = tuple(machines)
-    script = observe(stack)
+    script = observe(stack, whole=whole)
     found = _side_by_side([partial(_look, access, script) for access in machines])
     told = {access.name: facts for access, facts in zip(machines, found, strict=True)}
     for access in machines:

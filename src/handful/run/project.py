@@ -32,15 +32,20 @@ class Project:
     terminal: bool = False
 
 
-def observed(project: Project, names: Iterable[str] | None = None) -> dict[str, Facts | HandfulError]:
-    """Observe machines (all, or those named) side by side; one that cannot be observed gives its error."""
+def observed(
+    project: Project, names: Iterable[str] | None = None, *, whole: bool = False
+) -> dict[str, Facts | HandfulError]:
+    """Observe machines (all, or those named) side by side; one that cannot be observed gives its error.
+
+    `whole` facts are those that can be planned with.
+    """
     wanted = tuple(project.machines if names is None else names)
-    return look([project.machines[name] for name in wanted], project.stack, may_ask=project.terminal)
+    return look([project.machines[name] for name in wanted], project.stack, whole=whole, may_ask=project.terminal)
 
 
-def facts_of(project: Project, names: Iterable[str] | None = None) -> dict[str, Facts]:
+def facts_of(project: Project, names: Iterable[str] | None = None, *, whole: bool = True) -> dict[str, Facts]:
     """Observe machines (all, or those named). Raises the first machine's error."""
-    found = observed(project, names)
+    found = observed(project, names, whole=whole)
     for each in found.values():
         if isinstance(each, HandfulError):
             raise each

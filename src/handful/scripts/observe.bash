@@ -1,6 +1,7 @@
 # Everything there is to know about this machine, as one JSON document on stdout. Changes nothing.
-: "${stack:?}"
+: "${stack:?}" "${whole?}"
 # uses: prelude lib_proxy
+# `whole` empty: without what only a plan asks for (images, and who holds which ports and addresses).
 
 # The document alone goes to stdout.
 exec 3>&2
@@ -43,7 +44,8 @@ quote_lines() {
 }
 
 # The document grows by members; the values of put_key are JSON.
-document='"format":1'
+document="\"format\":1,\"whole\":${whole:+true}"
+[[ -n $whole ]] || document+=false
 put_key() { document+=",\"$1\":$2"; }
 put_text() { quote "$2" && put_key "$1" "$quoted"; }
 put_file() { quote_file "$2" && put_key "$1" "$quoted"; }
@@ -162,12 +164,14 @@ read_number() {
 
 ask docker engine
 ask containers containers
-ask images docker images --no-trunc --format '{{.ID}} {{.Repository}}:{{.Tag}}'
 ask slots proxy_say admin "show servers state"
-ask listening ss -Hltnp
-ask addresses addresses
-ask routes ip -4 route show
-ask range ip -4 route show table local 10.210.0.0/16
+if [[ -n $whole ]]; then
+  ask images docker images --no-trunc --format '{{.ID}} {{.Repository}}:{{.Tag}}'
+  ask listening ss -Hltnp
+  ask addresses addresses
+  ask routes ip -4 route show
+  ask range ip -4 route show table local 10.210.0.0/16
+fi
 put_machine
 put_stacks
 put_fragments
