@@ -36,8 +36,8 @@ apps:
     instances: {instances}
     port: 8000
     domains: [bench.localhost]
-    health: {{path: /up}}
-    env: {{VERSION: "{version}"}}
+    health: {{path: /up, within: {within}}}
+    env: {{VERSION: "{version}"{env}}}
 """
 
 
@@ -97,13 +97,27 @@ class Site:
         self.handful("deploy")
         self._write_ssh_config()
 
-    def write_config(self) -> None:
-        """Write handful.yml anew, with the next version in the app's environment."""
+    def write_config(self, env: str = "", within: str = "60s") -> None:
+        """Write handful.yml anew, with the next version in the app's environment and `env` (`NAME: value`) beside."""
         self._version += 1
         machines = ", ".join(f"{name}: {{}}" for name in self._machines)
-        values = {"machines": machines, "names": ", ".join(self._machines), "version": self._version}
-        text = CONFIG.format(stack=self.stack, instances=INSTANCES, **values)
+        values = {"machines": machines, "names": ", ".join(self._machines), "version": self.version, "within": within}
+        text = CONFIG.format(stack=self.stack, instances=INSTANCES, env=f", {env}" if env else "", **values)
         (self.folder / "handful.yml").write_text(text, encoding="utf-8")
+
+    @property
+    def version(self) -> str:
+        """The version that handful.yml asks for."""
+        return str(self._version)
+
+    def address(self, machine: str) -> str:
+        """Return a machine's address."""
+        return lab.access(self.stack, self._lab_state)[machine].host
+
+    def sh(self, machine: str, script: str) -> str:
+        """Run a bash script on a machine, with $stack set, and return what it says."""
+        line = ["ssh", "-F", str(self.own_folder / "ssh_config"), machine, "bash", "-s"]
+        return _run(line, stdin=f"stack={self.stack}\n{script}")
 
     def handful(self, *words: str) -> float:
         """Run `handful` in the project's folder."""

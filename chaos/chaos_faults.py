@@ -1,0 +1,53 @@
+"""What goes wrong with a deploy, and when?"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from contextlib import closing, suppress
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.site import Site
+
+# Those that end the operator's side at a moment; and those of the new release, which its environment brings about.
+SIGNALS = {"ctrl-c": signal.SIGINT, "kill": signal.SIGKILL}
+RELEASES = {"crashes at once": "CRASH: 1", "crashes soon": "CRASH_AFTER: 0.2", "answers 404": "UP_STATUS: 404"}
+# A third of all deploys have no fault: the way on from one is tried as often as the fault.
+FAULTS = ("none", "none", "none", "rollback", *SIGNALS, *SIGNALS, *RELEASES)
+SECONDS = 120
+
+
+class Deploy:
+    """One deploy of a new version, or a rollback, with its fault; `moment` is in seconds after its start."""
+
+    def __init__(self, site: Site, fault: str, moment: float) -> None:
+        """Write down what handful.yml asks for from now on."""
+        self._site, self.fault, self.moment = site, fault, moment
+        if fault != "rollback":
+            env = RELEASES.get(fault, "")
+            site.write_config(f'{env.split(":")[0]}: "{env.split(": ")[1]}"' if env else "", "4s" if env else "60s")
+        self.wanted = site.version
+
+    def run(self) -> int:
+        """Deploy, and return the exit code of `handful`."""
+        with subprocess.Popen(
+            ["handful", "rollback" if self.fault == "rollback" else "deploy"],
+            cwd=self._site.folder, env=self._site.environ,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        ) as process:
+            if self.fault in SIGNALS:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(self.moment)
+                process.send_signal(SIGNALS[self.fault])
+            return process.wait(SECONDS)
+
+
+def served(site: Site) -> str:
+    """Return the version that answers at the edge."""
+    asked = HTTPConnection(site.address("m1"), timeout=10)
+    with closing(asked):
+        asked.request("GET", "/", headers={"Host": "bench.localhost"})
+        return str(json.load(asked.getresponse())["version"])
