@@ -138,7 +138,7 @@ def test_one_of_two_instances_fails(ready: Machine) -> None:
     fault = ready.docker.faults
     fault["run --detach --name shop.web-4 "] = Answer(err="no space left on device\n", status=125)
     said = refuse(ready, made)
-    assert said.failed["text"] == "shop.web-4 could not be started"
+    assert said.failed["text"] == "web-4 could not be started"
     assert said.failed["detail"] == "no space left on device"
 
 
@@ -165,7 +165,7 @@ def test_a_first_release_that_fails_leaves_nothing(ready: Machine) -> None:
 def test_an_option_that_docker_does_not_know(serving: Machine) -> None:
     """What Docker says of the user's own options is passed on."""
     said = refuse(serving, serving.make(2, options=["--frobnicate"]))
-    assert said.failed["text"] == "shop.web-2 could not be started"
+    assert said.failed["text"] == "web-2 could not be started"
     assert "unknown flag: --frobnicate" in said.failed["detail"]
 
 

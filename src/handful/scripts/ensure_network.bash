@@ -2,6 +2,7 @@
 : "${stack:?}"
 # uses: prelude
 file=$root/stacks/$stack/subnet
+mkdir -p "${file%/*}"
 if subnet=$(docker network inspect --format '{{(index .IPAM.Config 0).Subnet}}' "handful-$stack" 2>/dev/null); then
   [[ $(content "$file") == "$subnet" ]] || put "$file" <<<"$subnet"
   exit 0

@@ -112,8 +112,15 @@ start_instance() {
   [[ -z $address ]] || place=(--ip "$address")
   said=$(docker_run --detach --name "$name" --restart no --label "handful.instance=${name#"$stack".}" \
     --env "HANDFUL_INSTANCE=${name#"$stack".}" --stop-timeout "$stop_timeout" "${place[@]}" "${common[@]}" \
-    "$image" "${command[@]}" 2>&1 >/dev/null) || fail "$name could not be started" "$said" "$(still)"
+    "$image" "${command[@]}" 2>&1 >/dev/null) || not_started "$name" "$said"
   event started "${name#"$stack".} started${address:+ at $address}" instance "${name#"$stack".}" address "$address"
+}
+
+# not_started NAME SAID: what Docker says of a network that is gone does not help.
+not_started() {
+  [[ $network == host ]] || docker network inspect "handful-$stack" >/dev/null 2>&1 ||
+    fail "the network handful-$stack is not on this machine" "" "Run handful deploy, which makes it. $(still)"
+  fail "${1#"$stack".} could not be started" "$2" "$(still)"
 }
 
 # stop_instances NAME...: stops side by side and removes.

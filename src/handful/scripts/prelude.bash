@@ -57,6 +57,9 @@ unexpected() {
   local status=$?
   trap - ERR
   ((status != said_why)) || exit "$said_why"
+  # Ctrl-C ends the programs that the script runs as well, and may be told by their end before it is by the signal.
+  # shellcheck disable=SC2034  # read at the end of the work
+  ((status != 130 && status != 143)) || { outcome=interrupted && exit "$status"; }
   event failed "the script stopped unexpectedly at line $1: $2" app "${app:-}"
   exit 1
 }
