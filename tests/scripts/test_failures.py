@@ -6,6 +6,7 @@ import pytest
 from script_containers import Behaviour
 from script_poll import until
 from script_tap import Answer
+from script_whole import wholly_in
 
 if TYPE_CHECKING:
     from script_machine import Machine, Made, Said
@@ -242,3 +243,18 @@ def test_a_service_address_that_a_program_of_the_host_holds(ready: Machine) -> N
 
 def _health(**keys: str) -> dict[str, Any]:
     return {"path": "/up", "every": "0.1s", "within": "8s", **keys}
+
+
+def test_an_instance_that_ends_after_it_was_healthy(ready: Machine) -> None:
+    """Nobody restarts it before the switch is finished: the deploy fails, and the old release serves."""
+    old = ready.deployed(ready.make(1))
+    gate = ready.tap.gate("update --restart unless-stopped")
+    running = ready.begin_deploy(ready.make(2))
+    gate.wait()
+    (new,) = ready.instances(name="shop.web-2")
+    ready.docker.end(new, 3)
+    gate.open()
+    said = running.end()
+    assert said.outcome == "failed"
+    assert said.failed["text"] == "web-2 ended with exit code 3"
+    wholly_in(ready, old)

@@ -64,7 +64,7 @@ def build_image(
     started = time.monotonic()
     say(f"building the image {tag} (once; some minutes at most)")
     with TemporaryDirectory(prefix="handful-") as empty:
-        words = ["build", "--quiet", "--tag", tag, "--file", "-", *_given(arguments), str(context or empty)]
+        words = ["--quiet", "--tag", tag, "--file", "-", *_given(arguments), str(context or empty)]
         said = run([*builder(), *words], stdin=dockerfile_text, check=False)
     built = image_id(tag) if said.status == 0 else None
     if built is None:
@@ -84,9 +84,12 @@ def image_id(reference: str) -> str | None:
 
 
 def builder() -> tuple[str, ...]:
-    """Return the builder's first words: where the client has no BuildKit, the classic builder is all there is."""
+    """Return `docker build` as this computer has it: where the client has no BuildKit, the classic builder is all there is.
+
+    That one leaves the container of a step that failed, unless it is told not to.
+    """
     buildx = docker("buildx", "version", check=False).status == 0
-    return ("docker",) if buildx else ("env", "DOCKER_BUILDKIT=0", "docker")
+    return ("docker", "build") if buildx else ("env", "DOCKER_BUILDKIT=0", "docker", "build", "--force-rm")
 
 
 def _given(arguments: Mapping[str, str]) -> list[str]:

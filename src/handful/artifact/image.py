@@ -61,7 +61,7 @@ def make_image(source: ImageSource, build: Build | None, project: Path, *, say: 
         _pull(source)
         return
     context = project / build.context
-    words = ["build", "--tag", source.name, "--file", str(context / build.dockerfile), str(context)]
+    words = ["--tag", source.name, "--file", str(context / build.dockerfile), str(context)]
     lines: deque[str] = deque(maxlen=LAST_BUILD_LINES)
     with subprocess.Popen(
         [*builder(), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -54,11 +54,13 @@ try_running() {
   (($(now) - started_at >= 100))
 }
 
-# still_runs NAME: fails at once when the container has ended. Nobody restarts it yet.
-still_runs() {
-  local state
-  state=$(docker inspect --format '{{.State.Running}} {{.State.ExitCode}} {{.State.OOMKilled}} {{.RestartCount}}' "$1")
-  [[ $state == "true "*" 0" ]] || died "$1" "$state"
+# still_run NAME...: fails when one of the containers has ended, or was restarted.
+still_run() {
+  local states index
+  mapfile -t states < <(docker inspect --format '{{.State.Running}} {{.State.ExitCode}} {{.State.OOMKilled}} {{.RestartCount}}' "$@")
+  for ((index = 0; index < $#; index++)); do
+    [[ ${states[$index]:-gone} == "true "*" 0" ]] || died "${@:index+1:1}" "${states[$index]:-}"
+  done
 }
 
 # What listens inside a container, read from its own /proc: "0.0.0.0:5000 127.0.0.1:8000".
@@ -85,7 +87,7 @@ wait_healthy() {
     if (($(now) >= next_try)); then
       if try_health "$name" "$address"; then
         # What answered may be somebody else: on the host's network, or with no check at all.
-        [[ $health_kind != running && $network != host ]] || still_runs "$name"
+        [[ $health_kind != running && $network != host ]] || still_run "$name"
         event healthy "$short is healthy after $(seconds $(($(now) - started_at)))" instance "$short"
         return 0
       fi
@@ -93,7 +95,7 @@ wait_healthy() {
       [[ $saw == "nothing listens"* ]] || next_try=$(($(now) + health_every_ms / 10))
     fi
     if (($(now) >= next_look)); then
-      still_runs "$name"
+      still_run "$name"
       next_look=$(($(now) + 50))
     fi
     (($(now) < deadline)) || never_healthy "$name"

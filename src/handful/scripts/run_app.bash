@@ -188,6 +188,8 @@ phase_finish() {
   # In this order: whenever the power fails, a boot starts one of the two.
   docker update --restart unless-stopped "${new[@]}" >/dev/null
   ((${#old[@]} == 0)) || docker update --restart no "${old[@]}" >/dev/null 2>&1 &
+  # Docker brings back what ends from now on; one that was healthy and ended before that would stay away.
+  still_run "${new[@]}"
   give_up_routes
   remember "$(basename "$(content "$journal/release")")"
   wait
