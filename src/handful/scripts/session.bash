@@ -5,7 +5,7 @@ cd "$1" || exit 1
 : >progress
 HANDFUL_JSON=1 HANDFUL_SESSION=$PWD setsid bash ./work.bash >progress 2>errors </dev/null &
 work=$!
-tail -s 0.05 -n +1 --pid="$work" -f progress &
+tail -s 0.02 -n +1 --pid="$work" -f progress &
 relay=$!
 {
   while read -r -t "${HANDFUL_SILENCE:-30}" _; do :; done
