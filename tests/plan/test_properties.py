@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NAMES = ["api", "db", "web", "worker"]
 MACHINES = ["m1", "m2", "m3"]
-PHASES = ["release_command", "start", "wait", "switch", "finish"]
+PHASES = ["release_command", "start", "wait", "switch", "promote", "finish"]
 settings.register_profile("plans", max_examples=60, deadline=None)
 settings.load_profile("plans")
 
@@ -179,7 +179,7 @@ def test_the_old_stops_only_after_the_new_serves(world: World, versions: dict[st
     config, facts = world.config, world.facts
     for wave in wanted(config, facts, "apply", versions).waves:
         for work in wave:
-            switched, finished = steps_of(work, "switch"), steps_of(work, "finish")
+            switched, finished = steps_of(work, "promote"), steps_of(work, "finish")
             removed = [place for place, step in enumerate(work.steps) if step.script == "remove_app"]
             assert max(switched, default=-1) < min([*finished, *removed], default=len(work.steps))
             for app in {step.values["app"] for step in work.steps if step.script == "run_release"}:

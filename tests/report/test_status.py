@@ -170,7 +170,7 @@ def test_an_app_in_a_place_that_it_left_is_not_unfinished() -> None:
         (machine("m1", WEB, replace(WEB, name="shop.web-2", restart="no")), []),
         (machine("m1", replace(WEB, release="0000-z")), ["drift: 0 of 1 instances of web run on m1. Mend it: handful apply"]),
         (machine("m1", state=replace(STATE, stopped=True)), []),
-        (machine("m1", state=AppState()), []),
+        (machine("m1", state=AppState()), ["drift: web is in the file and not on m1. Bring it: handful deploy web"]),
         (machine("m1", holder="ann"), []),
         (machine("m1", WEB, skew=2.0), []),
         (machine("m1", WEB, skew=-75.0), ["drift: the clock of m1 is -75 s off"]),

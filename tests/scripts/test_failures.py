@@ -258,3 +258,21 @@ def test_an_instance_that_ends_after_it_was_healthy(ready: Machine) -> None:
     assert said.outcome == "failed"
     assert said.failed["text"] == "web-2 ended with exit code 3"
     wholly_in(ready, old)
+
+
+def test_an_app_that_ends_before_the_other_is_promoted_takes_both_back(ready: Machine) -> None:
+    """Nothing final has happened to the first app when the second one's instance turns out to have ended."""
+    def both(counter: int) -> list[Made]:
+        api = Behaviour(port=9000, answers={"/up": (200, "ok")})
+        return [ready.make(counter), ready.make(counter, api, app="api", number=2, port=9000)]
+
+    web, api = both(1)
+    ready.deployed(web, api)
+    gate = ready.tap.gate("update --restart unless-stopped shop.api-2")
+    running = ready.begin_deploy(*both(2))
+    gate.wait()
+    ready.docker.end(ready.instances("api", name="shop.api-2")[0], 3)
+    gate.open()
+    assert running.end().outcome == "failed"
+    wholly_in(ready, web)
+    wholly_in(ready, api)

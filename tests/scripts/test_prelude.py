@@ -97,3 +97,9 @@ def test_an_event_is_one_line(machine: Machine) -> None:
     said = speak(machine, 'event said "$(seq 5)" detail "$(seq 100)"', json_lines=True)
     assert len(said.out.splitlines()) == 1
     assert json.loads(said.out)["detail"].splitlines()[-1] == "100"
+
+
+def test_put_writes_all_or_nothing(machine: Machine) -> None:
+    """Also where errors do not end the script, as on the way back: what could not be written leaves the old file."""
+    said = machine.bash(f"{source('prelude')}\nset +e\ntrap - ERR\ncd {machine.folder}\necho old >file\nput file <.\ncat file")
+    assert said.out == "old\n"

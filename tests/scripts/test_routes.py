@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from script_containers import Behaviour
+from script_release import run_steps
 from script_traffic import Traffic
 from script_whole import wholly_in
 
@@ -162,6 +163,19 @@ def test_a_domain_that_moved_goes_back_with_a_failure(ready: Machine) -> None:
     running.kill()
     ready.tap.open()
     assert running.end().outcome == "interrupted"
+    assert routes(ready) == in_proxy(ready) == ["a.test/ shop.web", "b.test/ shop.api", "moves.test/ shop.web"]
+
+
+def test_a_domain_that_moved_goes_back_when_its_old_app_fails(ready: Machine) -> None:
+    """The new owner has switched before the old one starts, as where one needs the other: the domain goes back all the same."""
+    web, api = two_apps(ready, 1, ["a.test", "moves.test"], ["b.test"])
+    ready.deployed(web, api)
+    web, api = two_apps(ready, 2, ["a.test"], ["b.test", "moves.test"])
+    first = [step for each in (api, web) for step in each.first_steps]
+    phases = [step for each in (api, web) for step in run_steps(each) if step.values["phase"] not in {"promote", "finish"}]
+    ready.docker.images[web.image] = Behaviour(exits=1)
+    said = ready.begin([*first, *phases], [api, web]).end()
+    assert said.outcome == "failed"
     assert routes(ready) == in_proxy(ready) == ["a.test/ shop.web", "b.test/ shop.api", "moves.test/ shop.web"]
 
 

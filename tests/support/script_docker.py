@@ -63,8 +63,8 @@ CONTAINER_FORMATS: dict[str, Callable[[Container], str]] = {
     "{{.State.Running}}": lambda it: _truth(it.running),
     # All instances share the namespace's network: what listens can be read from any process of it.
     "{{.State.Pid}}": lambda it: str(int(it.running)),
-    "{{.State.Running}} {{.State.ExitCode}} {{.State.OOMKilled}} {{.RestartCount}}":
-        lambda it: f"{_truth(it.running)} {it.exit_code} {_truth(it.exit_code == 137)} {it.restarts}",
+    "{{.Name}} {{.State.Running}} {{.State.ExitCode}} {{.State.OOMKilled}} {{.RestartCount}}":
+        lambda it: f"/{it.name} {_truth(it.running)} {it.exit_code} {_truth(it.exit_code == 137)} {it.restarts}",
 }
 NETWORK_FORMATS: dict[str, Callable[[str, str], str]] = {
     "{{(index .IPAM.Config 0).Subnet}}": lambda _, subnet: subnet,

@@ -84,7 +84,7 @@ def image_id(reference: str) -> str | None:
 
 
 def builder() -> tuple[str, ...]:
-    """Return `docker build` as this computer has it: where the client has no BuildKit, the classic builder is all there is.
+    """Return `docker build` as this computer has it: without BuildKit, the classic builder is all there is.
 
     That one leaves the container of a step that failed, unless it is told not to.
     """

@@ -48,7 +48,8 @@ def stop_command(apps: tuple[str, ...], *, as_json: bool) -> None:
 def remove_command(apps: tuple[str, ...], *, yes: bool, as_json: bool) -> None:
     """Take apps from all their machines: instances, releases, traffic and names. Volumes and history are kept."""
     if not yes and not sys.stdin.isatty():
-        raise UsageError(f"nobody is here to confirm that {', '.join(apps)} go", advice="Say it beforehand: --yes")
+        message = f"nobody is here to confirm the removal of {', '.join(apps)}"
+        raise UsageError(message, advice="Say it beforehand: --yes")
     if not yes:
         click.confirm(f"Remove {', '.join(apps)} from all machines? Volumes are kept.", abort=True, err=True)
     _whole("remove", apps, as_json=as_json)

@@ -60,13 +60,23 @@ def lab_state() -> Path:
 
 
 def sockets() -> Path | None:
-    """Return the folder of open ssh connections; None where its name is too long for a socket."""
+    """Return the folder of open ssh connections, which nobody else may enter; None where there can be none.
+
+    Its name may be too long for a socket, or the ssh of this computer too old.
+    """
+    from handful.machine.ssh import can_share
+
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     folder = Path(runtime) / "handful" if runtime else lab_state().parent / "ssh"
     if len(str(folder).encode()) > LONGEST_SOCKETS:
         return None
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = folder.stat()
+    except OSError:
+        return None
+    own = made.st_uid == os.getuid() and not made.st_mode & 0o077
+    return folder if own and can_share() else None
 
 
 def intent(

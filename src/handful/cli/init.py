@@ -47,7 +47,7 @@ MORE = """\
   #   protocol: tcp
   #   env: {POSTGRES_PASSWORD: change-me}
   #   volumes: {pgdata: /var/lib/postgresql/data}
-  #   health: {command: [pg_isready, -U, postgres]}
+  #   health: {command: [pg_isready, -h, 127.0.0.1, -U, postgres]}
 """
 
 

@@ -96,7 +96,11 @@ def run() -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except click.Abort as no:
+        # A question that was answered with no; click makes one of Ctrl-C, too.
+        click.echo("interrupted" if no.__cause__ else "nothing was done", err=True)
+        return INTERRUPTED
+    except KeyboardInterrupt:
         click.echo("interrupted", err=True)
         return INTERRUPTED
     except BrokenPipeError:

@@ -6,9 +6,10 @@ The user's own ssh program: it alone gets configs, agents, jump hosts, hardware 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import re
 import shlex
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -29,6 +30,7 @@ OPTIONS = (
 )
 # How long a connection waits for the next session.
 KEPT_SECONDS = 60
+SHARING_SINCE = (8, 5)
 # As root, through sudo when the user is another.
 AS_ROOT = 'if [ "$(id -u)" = 0 ]; then exec "$@"; else exec sudo -n "$@"; fi'
 # The tar ends, the heartbeat begins: tar reads no further than its own end.
@@ -53,10 +55,19 @@ def command(access: Access, words: Sequence[str], *, terminal: bool = False, bat
 
 def _shared(access: Access) -> tuple[str, ...]:
     """Sessions of a minute share one connection: a deploy logs in once, and what follows it does not log in at all."""
-    if access.sockets is None:
+    socket = _socket(access)
+    if socket is None:
         return ()
-    path = access.sockets.replace("%", "%%")
-    return ("ControlMaster=auto", f'ControlPath="{path}/%C"', f"ControlPersist={KEPT_SECONDS}")
+    path = str(socket).replace("%", "%%")
+    return ("ControlMaster=auto", f'ControlPath="{path}"', f"ControlPersist={KEPT_SECONDS}")
+
+
+def _socket(access: Access) -> Path | None:
+    """Return a machine's own socket. ssh's `%C` is the same for two machines of one address behind two jump hosts."""
+    if access.sockets is None:
+        return None
+    told = repr((access.name, access.host, access.user, access.port, access.options))
+    return Path(access.sockets) / hashlib.sha256(told.encode()).hexdigest()[:40]
 
 
 def ask(access: Access, script: str, *, batch: bool = True) -> Ended:
@@ -64,15 +75,29 @@ def ask(access: Access, script: str, *, batch: bool = True) -> Ended:
 
     A shared connection may have died unnoticed, with a machine that restarts: then a new one is tried.
     """
-    shared = access.sockets is not None and any(Path(access.sockets).iterdir())
+    socket = _socket(access)
+    shared = socket is not None and socket.exists()
     ended = _ask(access, script, batch=batch)
-    return _ask(replace(access, sockets=None), script, batch=batch) if ended.cut and shared else ended
+    if not (ended.cut and shared):
+        return ended
+    close([access])
+    return _ask(access, script, batch=batch)
 
 
 def _ask(access: Access, script: str, *, batch: bool) -> Ended:
     process = _start(command(access, ["bash", "-s"], batch=batch), apart=batch)
     out, err = process.communicate(script.encode())
     return Ended(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+
+
+def can_share() -> bool:
+    """Whether the ssh of this computer lets go of its caller when it stays: before 8.5 it kept stderr (bug 1988)."""
+    try:
+        said = run(["ssh", "-V"], check=False).err
+    except CommandFailed:
+        return False
+    version = re.match(r"OpenSSH\S*?_(\d+)\.(\d+)", said)
+    return version is not None and (int(version[1]), int(version[2])) >= SHARING_SINCE
 
 
 def close(accesses: Iterable[Access]) -> None:

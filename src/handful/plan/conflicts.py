@@ -68,7 +68,7 @@ def _troubles(
     settings = releases[name].manifest["settings"]
     yield from _needs(name, config, stack, facts, releases)
     yield from _names(name, stack, facts)
-    yield from _routes(name, settings, stack, facts)
+    yield from _routes(name, config, stack, facts, releases)
     if settings["port"] is not None and not (settings["network"] == "host" and facts.app(stack, name).current):
         yield from _ports(name, settings, facts)
 
@@ -91,7 +91,11 @@ def _names(name: str, stack: str, facts: Facts) -> Iterable[str]:
             yield f"the name {container.name} is held on {facts.machine} by a container that is not handful's"
 
 
-def _routes(name: str, settings: Mapping[str, Any], stack: str, facts: Facts) -> Iterable[str]:
+def _routes(
+    name: str, config: Config, stack: str, facts: Facts, releases: Mapping[str, Release]
+) -> Iterable[str]:
+    """Say who holds a domain: another stack, or an app of this one that does not give it up in the same deploy."""
+    settings = releases[name].manifest["settings"]
     held = dict(line.split(" ", 1) for line in facts.proxy_files.get("routes.map", "").splitlines() if " " in line)
     path = settings["path"]
     for domain in settings["domains"]:
@@ -99,6 +103,8 @@ def _routes(name: str, settings: Mapping[str, Any], stack: str, facts: Facts) ->
         if owner_stack != stack:
             holder = f"{owner_app} of the stack {owner_stack}"
             yield f"{domain}{path} of {name} is taken on {facts.machine} by {holder}"
+        elif owner_app in config.apps and owner_app not in releases and owner_app != name:
+            yield f"{domain}{path} of {name} is {owner_app}'s on {facts.machine}: deploy both"
 
 
 def _ports(name: str, settings: Mapping[str, Any], facts: Facts) -> Iterable[str]:

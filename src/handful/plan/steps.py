@@ -70,7 +70,7 @@ def run(stack: str, releases: Mapping[str, str], apps: Mapping[str, App], comman
         for phase in ("start", "wait", "switch"):
             steps += [_phase(stack, app, releases[app], phase) for app in level]
     order = [app for level in levels(releases, apps) for app in level]
-    return (*steps, *(_phase(stack, app, releases[app], "finish") for app in order))
+    return (*steps, *(_phase(stack, app, releases[app], phase) for phase in ("promote", "finish") for app in order))
 
 
 def _phase(stack: str, app: str, release: str, phase: str) -> Step:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from handful.machine.access import Access
 
 SKEW_SECONDS = 2.0
+# Names below these lead nowhere (RFC 2606).
+RESERVED = frozenset({"localhost", "test", "example", "invalid"})
 MACHINE = ("MACHINE", "OS", "DOCKER", "CPUS", "LOAD", "MEMORY FREE", "DISK FREE", "")
 INSTANCE = ("APP", "MACHINE", "RELEASE", "INSTANCE", "HEALTH", "SINCE", "ADDRESS")
 
@@ -84,7 +86,8 @@ def drift(config: Config, stack: str, facts: Mapping[str, Facts]) -> list[str]:
     """Return a sentence for everything that is not as the file and the releases say."""
     found = []
     for name, each in facts.items():
-        found += [sentence for app in each.stack(stack).apps if (sentence := _drift(config, stack, app, each))]
+        apps = dict.fromkeys([*each.stack(stack).apps, *config.apps]) if each.stack(stack).apps else ()
+        found += [sentence for app in apps if (sentence := _drift(config, stack, app, each))]
         if abs(each.skew) > SKEW_SECONDS:
             found.append(f"drift: the clock of {name} is {each.skew:+.0f} s off")
     return found
@@ -94,14 +97,23 @@ def _drift(config: Config, stack: str, app: str, here: Facts) -> str:
     state = here.app(stack, app)
     if app not in config.apps:
         return f"drift: {app} on {here.machine} is not in the file. Take it away: handful remove {app}"
-    if here.machine not in machines_of(app, config):
-        return f"drift: the file does not place {app} on {here.machine}. Take it away: handful apply"
-    lasting = [c for c in here.instances(stack, app) if c.running and c.restart != "no"]
-    running = [c for c in lasting if c.release == state.current]
-    wanted = state.instances or 0
-    if not state.current or state.stopped or here.stack(stack).holder or len(running) == wanted:
+    if here.machine in machines_of(app, config):
+        return _shortage(config.apps[app].instances, stack, app, here)
+    return f"drift: the file does not place {app} on {here.machine}. Take it away: handful apply" if state.current else ""
+
+
+def _shortage(wanted: int, stack: str, app: str, here: Facts) -> str:
+    """Say when other than the wanted number of instances runs of what is placed here; nothing while a deploy works."""
+    state = here.app(stack, app)
+    if state.stopped or here.stack(stack).holder:
         return ""
-    return f"drift: {len(running)} of {wanted} instances of {app} run on {here.machine}. Mend it: handful apply"
+    if not state.current:
+        return f"drift: {app} is in the file and not on {here.machine}. Bring it: handful deploy {app}"
+    lasting = [c for c in here.instances(stack, app) if c.running and c.restart != "no"]
+    count = len([c for c in lasting if c.release == state.current])
+    if count == wanted:
+        return ""
+    return f"drift: {count} of {wanted} instances of {app} run on {here.machine}. Mend it: handful apply"
 
 
 def health(facts: Facts, instance: Container) -> str:
@@ -121,13 +133,13 @@ def health(facts: Facts, instance: Container) -> str:
 def addresses(config: Config, machines: Mapping[str, Access], apps: Collection[str]) -> list[str]:
     """Return where those apps that have a domain are served.
 
-    A name below .localhost leads nowhere but with the Host told.
+    A reserved name leads nowhere but with the Host told.
     """
     found = []
     for name, app in ((name, app) for name, app in config.apps.items() if name in apps):
         hosts = [machines[machine].host for machine in machines_of(name, config)]
         for domain in app.domains:
-            if domain.endswith(".localhost"):
+            if domain.rpartition(".")[2] in RESERVED:
                 found.append(f"{name}: curl -H 'Host: {domain}' http://{hosts[0]}{app.path}")
             else:
                 found.append(f"{name}: http://{domain}{app.path}  (on {', '.join(hosts)})")

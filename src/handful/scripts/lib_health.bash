@@ -56,11 +56,12 @@ try_running() {
 
 # still_run NAME...: fails when one of the containers has ended, or was restarted.
 still_run() {
-  local states index
-  mapfile -t states < <(docker inspect --format '{{.State.Running}} {{.State.ExitCode}} {{.State.OOMKilled}} {{.RestartCount}}' "$@")
-  for ((index = 0; index < $#; index++)); do
-    [[ ${states[$index]:-gone} == "true "*" 0" ]] || died "${@:index+1:1}" "${states[$index]:-}"
-  done
+  local name state seen=0
+  while read -r name state; do
+    [[ $state == "true "*" 0" ]] || died "${name#/}" "$state"
+    seen=$((seen + 1))
+  done < <(docker inspect --format '{{.Name}} {{.State.Running}} {{.State.ExitCode}} {{.State.OOMKilled}} {{.RestartCount}}' "$@" 2>/dev/null || true)
+  ((seen == $#)) || fail "an instance of $app was removed by somebody" "" "$(still)"
 }
 
 # What listens inside a container, read from its own /proc: "0.0.0.0:5000 127.0.0.1:8000".

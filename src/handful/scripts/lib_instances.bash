@@ -22,6 +22,7 @@ survey() {
  {{with .Config.Labels}}{{index . \"handful.stack\"}}/{{index . \"handful.app\"}}/{{index . \"handful.instance\"}}{{end}}\
  at={{with index .NetworkSettings.Networks \"handful-$stack\"}}{{.IPAddress}},{{with .IPAMConfig}}{{.IPv4Address}}{{end}}{{end}}" \
     $ids 2>/dev/null || true)
+  [[ -n $surveyed ]] || fail "Docker does not tell what runs here" "" "See: docker ps --all"
 }
 
 # by_restart POLICY: ids of this app's instances with that restart policy, as the survey saw them.

@@ -94,8 +94,7 @@ slots() {
 # The machine's lock must be held by whoever writes here.
 write_fragment() {
   local text
-  text=$(frame && slots "$1")
-  printf '%s\n' "$text" | put "$fragment"
+  text=$(frame && slots "$1") && printf '%s\n' "$text" | put "$fragment"
 }
 
 count_slots() { [[ ! -e $fragment ]] && printf 0 || grep -c '^  server ' "$fragment"; }
@@ -171,7 +170,10 @@ set_routes() {
     case $owner in
       "$stack.$app") ;;
       '') commands+=("add map $routes_there $key $stack.$app") ;;
-      "$stack".*) commands+=("set map $routes_there $key $stack.$app") ;;
+      "$stack".*)
+        printf '%s %s\n' "$key" "$owner" >>"$journal/taken"
+        commands+=("set map $routes_there $key $stack.$app")
+        ;;
       *) fail "$key already leads to $owner on this machine" "" "Take the domain from one of the two." ;;
     esac
   done
@@ -183,6 +185,16 @@ set_routes() {
 present_routes() { [[ ! -e $routes ]] || awk -v me="$stack.$app" '$2 == me { print $1 }' "$routes"; }
 # stale_routes KEY...: this app's routes other than those.
 stale_routes() { present_routes | grep -vxF "$(printf '%s\n' "$@")" || true; }
+
+# give_back_routes HOW: those that this app took from others of its stack, while it has them still.
+give_back_routes() {
+  local key owner
+  while read -r key owner; do
+    grep -qxF -- "$key $stack.$app" "$routes" || continue
+    awk -v key="$key" -v owner="$owner" '$1 == key { $2 = owner } { print }' "$routes" | put "$routes"
+    [[ $1 != runtime ]] || proxy_say admin "set map $routes_there $key $owner" >/dev/null
+  done < <(content "$journal/taken"; echo)
+}
 
 # drop_routes HOW KEY...: this app's routes go, but for those.
 drop_routes() {

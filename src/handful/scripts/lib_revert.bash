@@ -6,13 +6,20 @@ recover() {
   [[ -d $journal ]] || return 0
   # That release knows its own port, domains and limits.
   interrupted=$app_folder/$(content "$journal/release")/run_app.bash
-  if [[ -e $journal/switched && $(readlink "$app_folder/current") == "$(content "$journal/release")" ]]; then
+  if [[ -e $journal/switched && $(readlink "$app_folder/current") == "$(content "$journal/release")" ]] && new_run; then
     event recovered "the interrupted switch of $app to $(basename "$(content "$journal/release")") is finished first"
     bash "$interrupted" resume "${1:-}" 8>&- 9>&-
   else
     event recovered "an interrupted start of $app is cleared away first"
     bash "$interrupted" revert "${1:-}" 8>&- 9>&-
   fi
+}
+
+# After a reboot the new instances may be down: nobody had told Docker to start them, and the old ones serve.
+new_run() {
+  local new
+  mapfile -t new < <(awk '{ print $1 }' "$journal/new")
+  [[ $(docker inspect --format '{{.State.Running}}' "${new[@]}" 2>&1 | sort -u) == true ]]
 }
 
 # phase_revert [RELEASE]: that one's folder is kept although it failed, because it is about to be tried again.
@@ -28,7 +35,7 @@ phase_revert() {
   start_old
   # Whatever the proxy says, the new instances go and the old ones stay.
   if [[ -e $journal/switched ]]; then
-    (take_back) || event trouble "the proxy could not be put back for $app; the next deploy does it"
+    (take_back) || event trouble "the proxy could not be told of the way back of $app: handful restart $app does it"
     demote_new
     survey
     mapfile -t leaving < <(by_restart no)
@@ -57,17 +64,21 @@ take_back() {
   elif [[ $strategy != recreate && $(unserved "$fragment") == "$(unserved "$journal/fragment")" ]]; then
     old=$(active_addresses "$journal/fragment")
     read_slots
-    [[ -z $old ]] || switch_slots "$old" "$new"
+    # The files first: they must be right even when the proxy does not answer.
     # shellcheck disable=SC2086  # one word per address
     give_slots active $old
     # shellcheck disable=SC2086
     give_slots backup $new
     write_fragment "$(count_slots)"
     set_routes runtime "${keys[@]}"
+    give_back_routes runtime
     drop_routes runtime "${keys[@]}"
+    [[ -z $old ]] || switch_slots "$old" "$new"
+    edge_is_right || { write_edge && reload_proxy; }
   else
     put "$fragment" <"$journal/fragment"
     set_routes disk "${keys[@]}"
+    give_back_routes disk
     drop_routes disk "${keys[@]}"
     write_edge
     reload_proxy

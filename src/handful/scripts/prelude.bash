@@ -76,10 +76,7 @@ now() {
 content() { [[ ! -e $1 ]] || printf '%s' "$(<"$1")"; }
 
 # put FILE: writes stdin to FILE, whole or not at all.
-put() {
-  cat >"$1.new"
-  mv -T -- "$1.new" "$1"
-}
+put() { cat >"$1.new" && mv -T -- "$1.new" "$1"; }
 
 # Appends a line on stdin to the stack's history; what a power cut tore off is ended first, so that it swallows nothing.
 append_history() {

@@ -1,6 +1,6 @@
 # Runs one release on this machine: new instances start, prove their health, take over, and the old ones drain.
 : "${stack:?}" "${app:?}" "${release:?}" "${image:?}" "${port?}" "${network:?}" "${strategy:?}" "${memory?}" "${cpus?}" "${health_kind:?}" "${health_path?}" "${health_host?}" "${health_every_ms:?}" "${health_within_ms:?}" "${stop_timeout:?}" "${drain_timeout:?}" "${path:?}"
-# uses: prelude lib_instances lib_health lib_proxy lib_revert
+# uses: prelude lib_instances lib_health lib_proxy lib_drain lib_revert
 
 folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 app_paths
@@ -15,6 +15,7 @@ phase_all() {
   phase_start
   phase_wait
   phase_switch
+  phase_promote
   phase_finish
   outcome='done'
 }
@@ -121,7 +122,7 @@ phase_switch() {
 
 # switch_traffic [reload]: whether a reload is needed or asked for.
 switch_traffic() {
-  local slot new old=() count keys instances
+  local slot new old=() serving=() count keys instances
   instances=$(wc -l <"$journal/new")
   count=$((instances * 4 > 8 ? instances * 4 : 8))
   new=$(awk '{ print $2 }' "$journal/new")
@@ -130,6 +131,7 @@ switch_traffic() {
   read_slots
   for slot in "${!slot_mode[@]}"; do
     [[ ${slot_mode[$slot]} == disabled || $'\n'$new$'\n' == *$'\n'"${slot_address[$slot]}"$'\n'* ]] || old+=("${slot_address[$slot]}")
+    [[ ${slot_mode[$slot]} != active ]] || serving+=("${slot_address[$slot]}")
   done
   # shellcheck disable=SC2086  # one word per address
   give_slots backup $new
@@ -143,7 +145,8 @@ switch_traffic() {
 
 by_runtime() {
   write_fragment "$1"
-  switch_slots "$new" "${old[*]}"
+  # Those that drain already may rest: a drain would wake them.
+  switch_slots "$new" "${serving[*]}"
   point_current "releases/$release"
   turn_slots
   write_fragment "$1"
@@ -176,24 +179,30 @@ phase_resume() {
   lock_machine
   if [[ -n $port && $network != host ]]; then switch_traffic reload; else drop_traffic; fi
   unlock_machine
+  phase_promote
   phase_finish "${1:-}"
+}
+
+# Docker brings back the new instances from now on; one that was healthy and has ended would stay away. Nothing final
+# happens before this has gone well for all apps. The old ones are demoted later: whenever the power fails, a boot starts one of the two.
+phase_promote() {
+  local new
+  mapfile -t new < <(awk '{ print $1 }' "$journal/new")
+  docker update --restart unless-stopped "${new[@]}" >/dev/null
+  still_run "${new[@]}"
 }
 
 # phase_finish [RELEASE]: that one's folder is kept although it never ran, because it is about to.
 phase_finish() {
-  local new old leaving
-  mapfile -t new < <(awk '{ print $1 }' "$journal/new")
+  local old leaving
   mapfile -t old <"$journal/old"
   mapfile -t leaving <"$journal/leaving"
-  # In this order: whenever the power fails, a boot starts one of the two.
-  docker update --restart unless-stopped "${new[@]}" >/dev/null
   ((${#old[@]} == 0)) || docker update --restart no "${old[@]}" >/dev/null 2>&1 &
-  # Docker brings back what ends from now on; one that was healthy and ended before that would stay away.
-  still_run "${new[@]}"
   give_up_routes
   remember "$(basename "$(content "$journal/release")")"
   wait
-  rm -rf "$journal" "$app_folder/stopped"
+  # This app does not go back any more, whatever becomes of the others.
+  rm -rf "$journal" "$app_folder/stopped" "${HANDFUL_SESSION:-/nonexistent}/placed/$app"
   drain_apart "${old[@]}" "${leaving[@]}"
   prune "${1:-}"
 }
@@ -207,47 +216,6 @@ give_up_routes() {
   drop_routes runtime "${keys[@]}"
   edge_is_right || { write_edge && reload_proxy; }
   unlock_machine
-}
-
-# drain_apart ID...: they drain by themselves, whatever becomes of this script and of ssh.
-drain_apart() {
-  local turn
-  (($#)) || return 0
-  turn=$(($(content "$app_folder/drains") + 1))
-  put "$app_folder/drains" <<<"$turn"
-  # Through a descriptor: the folder may be gone before bash has opened the file.
-  exec 7<"$folder/run_app.bash"
-  setsid bash /dev/fd/7 drain "$turn" "$@" </dev/null >/dev/null 2>&1 3>&- 8>&- 9>&- &
-  exec 7<&-
-}
-
-# phase_drain TURN ID...: until nobody is served any more, or drain_timeout is over, or two more generations have begun to drain.
-phase_drain() {
-  local turn=$1 deadline addresses images image
-  shift
-  deadline=$(($(now) + drain_timeout * 100))
-  survey
-  mapfile -t addresses < <(addresses_of "$@")
-  if [[ -n $port && $network != host ]]; then
-    while (($(now) < deadline && $(content "$app_folder/drains") < turn + 2)) && busy "${addresses[@]}"; do sleep 0.2; done
-  fi
-  lock_machine
-  rest_slots "${addresses[@]}"
-  unlock_machine
-  mapfile -t images < <(docker inspect --format '{{.Config.Image}}' "$@" 2>/dev/null | sort -u)
-  stop_instances "$@"
-  for image in "${images[@]}"; do forget_image "$image"; done
-  lock_machine
-  free_on_disk '^backup$' "${addresses[@]}"
-  unlock_machine
-}
-
-# busy ADDRESS...: whether the proxy has a connection to one of them. Slots are looked up anew: another may have got one.
-busy() {
-  local address slots=()
-  read_slots
-  for address in "$@"; do slots+=("$(slot_of "$address")"); done
-  (($(connections "${slots[@]}") > 0))
 }
 
 # `released` lists this app's releases in the order in which they came into use, the present one last.
@@ -287,7 +255,7 @@ phase_release_command() {
   common_options
   event release_command "$app runs its release command: ${release_command[*]}"
   said=$(docker_run --rm --name "$stack.$app.release-command" "${common[@]}" "$image" "${release_command[@]}" 2>&1) ||
-    fail "the release command of $app failed" "$(tail -n 10 <<<"$said")" "Nothing has changed. $(still)"
+    fail "the release command of $app failed" "$(tail -n 10 <<<"$said")" "What it did to its database or files stays. $(still)"
   while read -r line; do event output "$line"; done <<<"$said"
 }
 
@@ -316,7 +284,7 @@ history_end() {
 }
 
 case ${1:-all} in
-  all | start | wait | switch | finish | release_command) "phase_${1:-all}" ;;
+  all | start | wait | switch | promote | finish | release_command) "phase_${1:-all}" ;;
   resume | revert | drain | one_off) "phase_$1" "${@:2}" ;;
   *) fail "usage: bash run_app.bash   (starts this release without downtime)" ;;
 esac

@@ -1,4 +1,4 @@
-# One phase of a release: start, wait, switch, finish, release_command.
+# One phase of a release: release_command, start, wait, switch, promote, finish.
 : "${stack:?}" "${app:?}" "${release:?}" "${phase:?}"
 # uses: prelude
 bash "$root/stacks/$stack/apps/$app/releases/$release/run_app.bash" "$phase" 9>&-

@@ -1,6 +1,6 @@
 # Stops an app's instances and takes its traffic away; its release, volumes and history stay.
 : "${stack:?}" "${app:?}" "${stop_timeout:?}"
-# uses: prelude lib_instances lib_proxy lib_revert
+# uses: prelude lib_instances lib_proxy lib_drain lib_revert
 app_paths
 recover
 mapfile -t names < <(instances '{{.Names}}')
@@ -13,7 +13,7 @@ if [[ -e $fragment ]]; then
   ((${#slots[@]} == 0)) || proxy_say admin "${slots[@]/%/ state maint}" >/dev/null
 fi
 unlock_machine
-((${#names[@]} == 0)) || docker update --restart no "${names[@]}" >/dev/null
+((${#names[@]} == 0)) || docker update --restart no "${names[@]}" >/dev/null 2>&1 || true
 for name in "${names[@]}"; do docker stop -t "$stop_timeout" "$name" >/dev/null 2>&1 & done
 wait
 event stopped "$app is stopped" app "$app"
