@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import time
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
 
 from handful.cli.common import intent, json_option, open_project, operator, show_lines, verbose_option
 from handful.errors import UsageError
-from handful.plan.back import way_back
-from handful.report.plan import plan_lines
-from handful.report.status import addresses, unfinished
-from handful.run.deploy import fulfil, plan_deploy
 from handful.run.project import facts_of
 
 if TYPE_CHECKING:
@@ -51,7 +48,10 @@ def rollback_command(app: str | None, *, release: str | None, verbose: bool, as_
         raise UsageError("--to belongs to one app", advice="Say which: handful rollback APP --to RELEASE")
     project = open_project()
     lines = show_lines(as_json=as_json, verbose=verbose)
-    facts = facts_of(project)
+    facts = facts_of(project, meanwhile=load_planner)
+    from handful.plan.back import way_back
+    from handful.run.deploy import plan_deploy
+
     back = way_back(project.config, project.stack, facts, app, release)
     for name in back.kept:
         lines.say(f"{name} was new in that deploy and keeps running; `handful remove {name}` takes it away")
@@ -69,12 +69,21 @@ def apply_command(*, pull: bool, verbose: bool, as_json: bool) -> None:
     _deploy("apply", (), pull=pull, verbose=verbose, as_json=as_json)
 
 
+def load_planner() -> None:
+    """Load what makes and carries out plans: it is done while the machines answer."""
+    for name in ("artifact.system_image", "plan.back", "report.plan", "report.status", "run.deploy"):
+        import_module(f"handful.{name}")
+
+
 def _deploy(what: str, apps: tuple[str, ...], *, pull: bool, verbose: bool, as_json: bool) -> None:
     began = time.monotonic()
     project = open_project()
     lines = show_lines(as_json=as_json, verbose=verbose)
+    facts = facts_of(project, meanwhile=load_planner)
+    from handful.report.status import unfinished
+    from handful.run.deploy import plan_deploy
+
     asked = intent(what, project, apps=apps)
-    facts = facts_of(project)
     for line in unfinished(project.stack, facts, project.config):
         lines.say(line)
     plan, sources = plan_deploy(project, facts, asked, pull=pull)
@@ -86,6 +95,10 @@ def carry(
     lines: Lines, began: float,
 ) -> None:
     """Show a plan, carry it out, and say how long it took; `began` is on the monotonic clock."""
+    from handful.report.plan import plan_lines
+    from handful.report.status import addresses
+    from handful.run.deploy import fulfil
+
     for line in plan_lines(plan):
         lines.say(line)
     if plan.empty:

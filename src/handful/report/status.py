@@ -99,7 +99,9 @@ def _drift(config: Config, stack: str, app: str, here: Facts) -> str:
         return f"drift: {app} on {here.machine} is not in the file. Take it away: handful remove {app}"
     if here.machine in machines_of(app, config):
         return _shortage(config.apps[app].instances, stack, app, here)
-    return f"drift: the file does not place {app} on {here.machine}. Take it away: handful apply" if state.current else ""
+    if not state.current:
+        return ""
+    return f"drift: the file does not place {app} on {here.machine}. Take it away: handful apply"
 
 
 def _shortage(wanted: int, stack: str, app: str, here: Facts) -> str:

@@ -25,8 +25,13 @@ if TYPE_CHECKING:
     from handful.plan.model import Plan, Work
 
     OnEvent = Callable[[Event], None]
+    Doing = Callable[[], object]
 
 T = TypeVar("T")
+
+
+def nothing() -> None:
+    """Do nothing."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +48,17 @@ class Operator:
 
 
 def look(
-    machines: Iterable[Access], stack: str, *, whole: bool = True, may_ask: bool = False
+    machines: Iterable[Access], stack: str, *, whole: bool = True, may_ask: bool = False, meanwhile: Doing = nothing
 ) -> dict[str, Facts | HandfulError]:
     """Observe machines side by side: one ssh session each. A machine that cannot be observed gives its error.
 
-    `whole` facts are those that can be planned with.
+    `whole` facts are those that can be planned with. `meanwhile` is done while the machines answer.
     `may_ask`: ssh may ask at the terminal for what lets it in, one machine after the other; the sessions that follow
     share that connection.
     """
     machines = tuple(machines)
     script = observe(stack, whole=whole)
-    found = _side_by_side([partial(_look, access, script) for access in machines])
+    found = _side_by_side([partial(_look, access, script) for access in machines], meanwhile=meanwhile)
     told = {access.name: facts for access, facts in zip(machines, found, strict=True)}
     for access in machines:
         if may_ask and access.sockets and isinstance(told[access.name], LoginRefused):
@@ -134,13 +139,16 @@ def _stream(
     )
 
 
-def _side_by_side(jobs: Sequence[Callable[[], T]], stop: threading.Event | None = None) -> list[T]:
+def _side_by_side(
+    jobs: Sequence[Callable[[], T]], stop: threading.Event | None = None, meanwhile: Doing = nothing
+) -> list[T]:
     """Run jobs in threads; the first Ctrl-C sets `stop` and waits for them to end in order, the second breaks off."""
     if not jobs:
         return []
     with ThreadPoolExecutor(max_workers=len(jobs)) as pool:
         futures = [pool.submit(job) for job in jobs]
         try:
+            meanwhile()
             return [future.result() for future in futures]
         except KeyboardInterrupt:
             if stop is None:

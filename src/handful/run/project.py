@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from handful.errors import HandfulError
-from handful.run.engine import look
+from handful.run.engine import look, nothing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from handful.config.model import Config
     from handful.facts.model import Facts
     from handful.machine.access import Access
+    from handful.run.engine import Doing
 
 
 @dataclass(frozen=True)
@@ -33,19 +34,21 @@ class Project:
 
 
 def observed(
-    project: Project, names: Iterable[str] | None = None, *, whole: bool = False
+    project: Project, names: Iterable[str] | None = None, *, whole: bool = False, meanwhile: Doing = nothing
 ) -> dict[str, Facts | HandfulError]:
     """Observe machines (all, or those named) side by side; one that cannot be observed gives its error.
 
-    `whole` facts are those that can be planned with.
+    `whole` facts are those that can be planned with. `meanwhile` is done while the machines answer.
     """
-    wanted = tuple(project.machines if names is None else names)
-    return look([project.machines[name] for name in wanted], project.stack, whole=whole, may_ask=project.terminal)
+    wanted = [project.machines[name] for name in (project.machines if names is None else names)]
+    return look(wanted, project.stack, whole=whole, may_ask=project.terminal, meanwhile=meanwhile)
 
 
-def facts_of(project: Project, names: Iterable[str] | None = None, *, whole: bool = True) -> dict[str, Facts]:
+def facts_of(
+    project: Project, names: Iterable[str] | None = None, *, whole: bool = True, meanwhile: Doing = nothing
+) -> dict[str, Facts]:
     """Observe machines (all, or those named). Raises the first machine's error."""
-    found = observed(project, names, whole=whole)
+    found = observed(project, names, whole=whole, meanwhile=meanwhile)
     for each in found.values():
         if isinstance(each, HandfulError):
             raise each

@@ -229,8 +229,8 @@ prune() {
   keep=$(content "$app_folder/keep")
   kept=$(tail -n "${keep:-5}" "$app_folder/released")
   for found in "$app_folder"/releases/*/; do
-    found=$(basename "$found")
-    [[ $found == "${1:-}" ]] || grep -qxF -- "$found" <<<"$kept" || discard "$found"
+    found=${found%/} found=${found##*/}
+    [[ $found == "${1:-}" || $'\n'$kept$'\n' == *$'\n'"$found"$'\n'* ]] || discard "$found"
   done
   printf '%s\n' "$kept" | put "$app_folder/released"
 }
