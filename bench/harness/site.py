@@ -64,7 +64,9 @@ class Site:
         self._sessions, tools = base / "sessions", base / "tools"
         self._sessions.touch()
         tools.mkdir()
-        (tools / "ssh").write_text(f'#!/bin/sh\necho >>"{self._sessions}"\nexec "{shutil.which("ssh")}" "$@"\n')
+        # `ssh -V` tells its version and connects to nothing.
+        counted = f'[ "$1" = -V ] || echo >>"{self._sessions}"'
+        (tools / "ssh").write_text(f'#!/bin/sh\n{counted}\nexec "{shutil.which("ssh")}" "$@"\n')
         (tools / "ssh").chmod(0o755)
         path = f"{tools}:{Path(sys.executable).parent}:{os.environ['PATH']}"
         self.environ = {**os.environ, "PATH": path, "XDG_STATE_HOME": str(self._state)}

@@ -213,7 +213,7 @@ def own_ssh(state: Path, access: dict[str, Access]) -> tuple[Path, Path]:
     tools.mkdir()
     wrapper = tools / "ssh"
     real = shutil.which("ssh")
-    wrapper.write_text(f'#!/bin/sh\n[ "$1" = -G ] || echo "$$" >>"{state}/sessions"\nexec {real} -F "{config}" "$@"\n')
+    wrapper.write_text(f'#!/bin/sh\ncase $1 in -G | -V | -O) ;; *) echo "$$" >>"{state}/sessions" ;; esac\nexec {real} -F "{config}" "$@"\n')
     wrapper.chmod(0o755)
     return config, tools
 
