@@ -129,7 +129,7 @@ def test_another_deploy_is_at_work(served: Project) -> None:
     (served.folder / "Dockerfile").write_text(f"FROM {TINY}\nRUN echo must not be built\n")
     served.change("web", health={"path": "/nothing", "within": "8s"})
     first = served.start("deploy")
-    wait_until(lambda: served.sh("flock -n /var/lib/handful/stacks/$stack/lock true || echo held"))
+    wait_until(lambda: served.sh("flock -n -s /var/lib/handful/stacks/$stack/lock true || echo held"))
     del served.config["apps"]["web"]["image"]
     served.change("web", build={"context": "."})
     said = served.handful("deploy", code=1)

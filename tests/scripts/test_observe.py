@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from script_poll import until
 
 from handful.artifact.script import observe
 from handful.facts.parse import parse
@@ -186,3 +187,14 @@ def test_what_only_a_plan_asks_for_can_be_left_out(ready: Machine) -> None:
     assert (facts.images, facts.listening, facts.addresses) == ((), (), ())
     assert [each.instance for each in facts.instances("shop", "web")] == ["web-1"]
     assert len(ready.tap.lines("docker images")) == before
+
+
+def test_two_who_look_do_not_take_each_other_for_a_deploy(ready: Machine) -> None:
+    """Looking shares the lock: somebody else's look at the same moment is no deploy at work."""
+    ready.deployed(ready.make(1))
+    lock = ready.root / "stacks/shop/lock"
+    looking = ready.start(f"exec 9<{lock}; flock -s 9; echo here; read -r", stdin=True)
+    until(lambda: "here" in looking.words())
+    assert facts(ready).stack("shop").holder in {None, ""}
+    looking.hang_up()
+    looking.end()
