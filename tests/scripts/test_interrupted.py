@@ -54,6 +54,17 @@ def test_ended_at_any_moment_the_old_release_serves(ready: Machine, old: Made, m
     assert kept == [old.id] or moment == END
 
 
+@pytest.mark.parametrize("moment", [DISK, JOIN, DRAIN, TURNED, DEMOTE])
+def test_going_back_never_takes_a_serving_instance_out(ready: Machine, old: Made, moment: str) -> None:
+    """Before the new one has joined the old one is alone: an instant of maintenance would be a failed request."""
+    running = hold(ready, moment)
+    running.kill()
+    ready.tap.open()
+    running.end()
+    wholly_in(ready, old)
+    assert [call for call in ready.tap.lines("state ready") if "web/s1 state maint" in call] == []
+
+
 @pytest.mark.parametrize("moment", [JOURNAL, RUN, *SWITCH, *FINISH])
 def test_killed_at_any_moment_the_next_deploy_puts_it_right(ready: Machine, old: Made, moment: str) -> None:
     """The work dies without a word, as at a power cut: traffic goes on, and the next deploy ends in its own release."""

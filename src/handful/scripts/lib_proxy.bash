@@ -106,36 +106,53 @@ needs_reload() {
   [[ $(grep -v '^  server ' "$fragment") != "$(frame)" ]]
 }
 
-# switch_slots "NEW…" "OLD…": the new join, and when the proxy counts on each of them, the old drain.
-switch_slots() {
-  local address slot joining=() leaving=()
-  for address in $1; do
+# join_slots ADDRESS...: new instances get their slots in the running proxy. Returns when it counts on each of them.
+join_slots() {
+  local address slot commands=()
+  for address in "$@"; do
     slot=$stack.$app/$(slot_of "$address")
     # Only from maintenance does a slot come back as up; from a drain it would keep the health of the last one in it (tried).
     # It comes back one failed check from down, and a check of the address before may still be under way (seen): `health up`
     # asks for as many failures as at any other time.
-    joining+=("set server $slot state maint" "set server $slot addr $address port $port" "set server $slot state ready"
+    commands+=("set server $slot state maint" "set server $slot addr $address port $port" "set server $slot state ready"
       "set server $slot health up")
   done
-  for address in $2; do
-    slot=$(slot_of "$address")
-    [[ -z $slot ]] || leaving+=("set server $stack.$app/$slot state drain")
+  proxy_say admin "${commands[@]}" >/dev/null
+  wait_serving "$@"
+}
+
+# rejoin_slots ADDRESS...: as join_slots, of instances that have their slots already. They may be the only ones that serve:
+# the shortest maintenance between two commands would be a failed request (seen).
+rejoin_slots() {
+  local address slot commands=()
+  for address in "$@"; do
+    slot=$stack.$app/$(slot_of "$address")
+    commands+=("set server $slot state ready" "set server $slot health up")
   done
-  proxy_say admin "${joining[@]}" >/dev/null
-  wait_serving "$1"
-  ((${#leaving[@]} == 0)) || proxy_say admin "${leaving[@]}" >/dev/null
+  proxy_say admin "${commands[@]}" >/dev/null
+  wait_serving "$@"
+}
+
+# leave_slots ADDRESS...: nobody new is sent to them. Those that have no slot any more are passed over.
+leave_slots() {
+  local address slot commands=()
+  for address in "$@"; do
+    slot=$(slot_of "$address")
+    [[ -z $slot ]] || commands+=("set server $stack.$app/$slot state drain")
+  done
+  ((${#commands[@]} == 0)) || proxy_say admin "${commands[@]}" >/dev/null
 }
 
 # Columns of `show servers state`: be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state …
 # Operational state 2 is up. Admin state 4 only remembers that the slot was free when the proxy started.
 wait_serving() {
   local address told deadline joined=()
-  for address in $1; do joined+=("$(slot_of "$address")=$address"); done
+  for address in "$@"; do joined+=("$(slot_of "$address")=$address"); done
   deadline=$(($(now) + 500))
   until told=$(proxy_say admin "show servers state $stack.$app") &&
     awk -v joined="${joined[*]}" '$6 == 2 && ($7 == 0 || $7 == 4) { up[$4 "=" $5] }
       END { count = split(joined, each, " "); while (count) if (!(each[count--] in up)) exit 1 }' <<<"$told"; do
-    (($(now) < deadline)) || fail "the proxy did not take ${1//$'\n'/, } for $app" "$told" "$(still)"
+    (($(now) < deadline)) || fail "the proxy did not take $* for $app" "$told" "$(still)"
     sleep 0.02
   done
 }

@@ -58,22 +58,21 @@ take_back() {
   before=$(content "$journal/before")
   if [[ -n $before ]]; then point_current "$before"; else rm -f "$app_folder/current"; fi
   mapfile -t keys <"$journal/routes"
-  new=$(awk '{ print $2 }' "$journal/new")
+  mapfile -t new < <(awk '{ print $2 }' "$journal/new")
   if [[ ! -e $journal/fragment ]]; then
     drop_traffic
   elif [[ $strategy != recreate && $(unserved "$fragment") == "$(unserved "$journal/fragment")" ]]; then
-    old=$(active_addresses "$journal/fragment")
+    mapfile -t old < <(active_addresses "$journal/fragment")
     read_slots
     # The files first: they must be right even when the proxy does not answer.
-    # shellcheck disable=SC2086  # one word per address
-    give_slots active $old
-    # shellcheck disable=SC2086
-    give_slots backup $new
+    give_slots active "${old[@]}"
+    give_slots backup "${new[@]}"
     write_fragment "$(count_slots)"
     set_routes runtime "${keys[@]}"
     give_back_routes runtime
     drop_routes runtime "${keys[@]}"
-    [[ -z $old ]] || switch_slots "$old" "$new"
+    ((${#old[@]} == 0)) || rejoin_slots "${old[@]}"
+    leave_slots "${new[@]}"
     edge_is_right || { write_edge && reload_proxy; }
   else
     put "$fragment" <"$journal/fragment"

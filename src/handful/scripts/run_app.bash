@@ -122,19 +122,18 @@ phase_switch() {
 
 # switch_traffic [reload]: whether a reload is needed or asked for.
 switch_traffic() {
-  local slot new old=() serving=() count keys instances
+  local slot new=() old=() serving=() count keys instances
   instances=$(wc -l <"$journal/new")
   count=$((instances * 4 > 8 ? instances * 4 : 8))
-  new=$(awk '{ print $2 }' "$journal/new")
+  mapfile -t new < <(awk '{ print $2 }' "$journal/new")
   mapfile -t keys < <(wanted_routes)
   know_subnet
   read_slots
   for slot in "${!slot_mode[@]}"; do
-    [[ ${slot_mode[$slot]} == disabled || $'\n'$new$'\n' == *$'\n'"${slot_address[$slot]}"$'\n'* ]] || old+=("${slot_address[$slot]}")
+    [[ ${slot_mode[$slot]} == disabled || " ${new[*]} " == *" ${slot_address[$slot]} "* ]] || old+=("${slot_address[$slot]}")
     [[ ${slot_mode[$slot]} != active ]] || serving+=("${slot_address[$slot]}")
   done
-  # shellcheck disable=SC2086  # one word per address
-  give_slots backup $new
+  give_slots backup "${new[@]}"
   if ((${#slot_mode[@]} > count)); then count=${#slot_mode[@]}; fi
   if [[ -n ${1:-} ]] || needs_reload "$count" || { ((${#domains[@]})) && [[ ! -e $conf/10-edge.cfg ]]; }; then
     by_reload "$count"
@@ -146,7 +145,8 @@ switch_traffic() {
 by_runtime() {
   write_fragment "$1"
   # Those that drain already may rest: a drain would wake them.
-  switch_slots "$new" "${serving[*]}"
+  join_slots "${new[@]}"
+  leave_slots "${serving[@]}"
   point_current "releases/$release"
   turn_slots
   write_fragment "$1"
@@ -164,8 +164,7 @@ by_reload() {
 }
 
 turn_slots() {
-  # shellcheck disable=SC2086  # one word per address
-  give_slots active $new
+  give_slots active "${new[@]}"
   give_slots backup "${old[@]}"
 }
 
