@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from harness.pairs import table
+from harness.program import say, start
 from harness.site import Site
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ def main(arguments: Sequence[str]) -> int:
     unknown = [name for name in given.names if name not in NAMES]
     if unknown:
         parser.error(f"there is no bench {', '.join(unknown)}; there are {', '.join(NAMES)}")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     results = run(tuple(name for name in NAMES if not given.names or name in given.names), as_json=given.json)
     if not given.json:
         print(table(results))
@@ -51,14 +49,5 @@ def run(names: Sequence[str], *, as_json: bool) -> list[Result]:
     return results
 
 
-def say(text: str) -> None:
-    """Tell how far it is, on stderr."""
-    print(text, file=sys.stderr, flush=True)
-
-
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except KeyboardInterrupt:
-        say("interrupted")
-        sys.exit(130)
+    start(main)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 # Those that end the operator's side at a moment; and those of the new release, which its environment brings about.
 SIGNALS = {"ctrl-c": signal.SIGINT, "kill": signal.SIGKILL}
-RELEASES = {"crashes at once": "CRASH: 1", "answers 404": "UP_STATUS: 404"}
-# A third of all deploys have no fault: the way on from one is tried as often as the fault.
+RELEASES = {"crashes at once": 'CRASH: "1"', "answers 404": 'UP_STATUS: "404"'}
+# Three of ten deploys have no fault: the way on from one is tried as well.
 FAULTS = ("none", "none", "none", "rollback", *SIGNALS, *SIGNALS, *RELEASES)
 SECONDS = 120
 OK = 200
@@ -28,7 +28,7 @@ class Deploy:
         self._site, self.fault, self.moment = site, fault, moment
         if fault != "rollback":
             env = RELEASES.get(fault, "")
-            site.write_config(f'{env.split(":")[0]}: "{env.split(": ")[1]}"' if env else "", "4s" if env else "60s")
+            site.write_config(env, "4s" if env else "60s")
         self.wanted = site.version
 
     def run(self) -> int:

@@ -35,7 +35,7 @@ def broken(site: Site, deploy: Deploy, before: str, code: int) -> list[str]:
     versions = {served(site) for _ in range(2 * INSTANCES)}
     if len(versions) > 1:
         troubles.append(f"two releases serve: {', '.join(sorted(versions))}")
-    if not versions <= _allowed(deploy, before, code):
+    if not versions <= allowed(deploy.fault, deploy.wanted, before, code):
         troubles.append(f"{', '.join(versions)} serves after {before}, with exit code {code}")
     said = subprocess.run(
         ["handful", "history", "--json", "-n", "1"], cwd=site.folder, env=site.environ, capture_output=True, check=True
@@ -46,13 +46,13 @@ def broken(site: Site, deploy: Deploy, before: str, code: int) -> list[str]:
     return troubles
 
 
-def _allowed(deploy: Deploy, before: str, code: int) -> set[str]:
+def allowed(fault: str, wanted: str, before: str, code: int) -> set[str]:
     """Return the versions that may serve now: who cuts a deploy short gets either, a failed one leaves the old."""
-    if deploy.fault == "rollback":
-        return {str(number) for number in range(int(deploy.wanted) + 1)} - ({before} if code == 0 else set())
-    if deploy.fault in SIGNALS and code != 0:
-        return {before, deploy.wanted}
-    return {before} if deploy.fault in RELEASES else {deploy.wanted}
+    if fault == "rollback":
+        return {str(number) for number in range(int(wanted) + 1)} - ({before} if code == 0 else set())
+    if fault in SIGNALS and code != 0:
+        return {before, wanted}
+    return {before} if fault in RELEASES else {wanted}
 
 
 def _left(site: Site) -> list[str]:

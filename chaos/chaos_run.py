@@ -8,8 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import signal
-import sys
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
@@ -18,6 +16,7 @@ from client import Load
 
 from chaos_faults import FAULTS, Deploy, served
 from chaos_promise import broken
+from harness.program import say, start
 from harness.site import Site
 
 if TYPE_CHECKING:
@@ -38,6 +37,11 @@ class Told:
     cut: int = 0
     violations: int = 0
 
+    @property
+    def code(self) -> int:
+        """The exit code: 0 when no request failed and the promise held after each deploy."""
+        return int(self.failed > 0 or self.violations > 0)
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run deploys with faults; 0 when no request failed and the promise held after each."""
@@ -46,7 +50,6 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--deploys", type=int, default=DEPLOYS, help=f"how many, {DEPLOYS} unless told")
     parser.add_argument("--json", action="store_true", help="JSON lines on stdout, and nothing else")
     given = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     seed = random.randrange(10**6) if given.seed is None else given.seed
     say(f"seed {seed}")
     told = run(seed, given.deploys, as_json=given.json)
@@ -55,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     else:
         print(f"seed {seed}: {told.deploys} deploys, {told.sent} requests sent, {told.failed} failed, "
               f"{told.violations} times the promise was broken")
-    return int(told.failed > 0 or told.violations > 0)
+    return told.code
 
 
 def run(seed: int, deploys: int, *, as_json: bool) -> Told:
@@ -87,14 +90,5 @@ def show(line: dict[str, object], *, as_json: bool) -> None:
         say("  ".join(f"{key} {value}" for key, value in line.items() if value != []))
 
 
-def say(text: str) -> None:
-    """Tell how far it is, on stderr."""
-    print(text, file=sys.stderr, flush=True)
-
-
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except KeyboardInterrupt:
-        say("interrupted")
-        sys.exit(130)
+    start(main)

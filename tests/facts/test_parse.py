@@ -37,21 +37,15 @@ def app_told(**changes: Any) -> Facts:
 
 
 def test_a_machine() -> None:
-    """Its kind, its size, what is free, and how far its clock is from this computer's."""
-    facts = parse("m1", TEXT, now=TOLD["clock"] - 1.5)
+    """Its kind, its size, and what is free."""
+    facts = parse("m1", TEXT)
     assert (facts.machine, facts.hostname, facts.os, facts.architecture) == ("m1", "m1", "debian 13", "x86_64")
     assert (facts.docker, facts.docker_trouble, facts.cpus) == ("26.1.5+dfsg1", "", 2)
     assert facts.memory_free < facts.memory_total == 25_276_510_208
     assert facts.disk_free < facts.disk_total == 270_553_174_016
-    assert facts.skew == pytest.approx(1.5)
     assert facts.parts["parts"] == {"network": 1, "names": 1, "proxy": 1}
     assert facts.service_range_local
     assert facts.addresses == ("127.0.0.1", "10.213.0.1", "10.211.0.1", "10.114.4.11")
-
-
-def test_a_clock_that_is_not_compared_is_not_off() -> None:
-    """`plan` in a test has no clock of its own."""
-    assert parse("m1", TEXT).skew == 0
 
 
 def test_the_fullest_disk_counts() -> None:

@@ -39,6 +39,12 @@ class Slow:
         return self.answer
 
 
+def drained(machine: Machine, counter: int, drain_timeout: str = "15s") -> Slow:
+    """Deploy a release and begin a request to it: from the next deploy on it drains."""
+    machine.deployed(machine.make(counter, drain_timeout=drain_timeout))
+    return Slow(machine)
+
+
 @pytest.mark.parametrize("keys", [{}, {"timeouts": {"response": "9s"}}], ids=["runtime", "reload"])
 def test_a_request_under_way_is_answered_by_the_old_instance(ready: Machine, keys: dict[str, object]) -> None:
     """The deploy ends at the switch; the old instance stays until its last request is answered, after a reload too."""
@@ -106,10 +112,7 @@ def test_a_second_deploy_while_the_first_still_drains(ready: Machine) -> None:
 
 def test_a_drain_takes_nothing_that_came_after_it(ready: Machine) -> None:
     """What drained first is gone, and a later release has its name and its slot, when a second drain ends."""
-    ready.deployed(ready.make(1, drain_timeout="15s"))
-    first = Slow(ready)
-    ready.deployed(ready.make(2, drain_timeout="15s"))
-    second = Slow(ready)
+    first, second = drained(ready, 1), drained(ready, 2)
     # This one's drain takes both.
     ready.deployed(ready.make(3, drain_timeout="15s"))
     first.finish()
@@ -123,13 +126,8 @@ def test_a_drain_takes_nothing_that_came_after_it(ready: Machine) -> None:
 
 def test_at_most_two_generations_drain(ready: Machine) -> None:
     """A third deploy ends the drain of the first release, however long its requests take."""
-    ready.deployed(ready.make(1, drain_timeout="60s"))
-    first = Slow(ready)
-    ready.deployed(ready.make(2, drain_timeout="60s"))
-    second = Slow(ready)
-    ready.deployed(ready.make(3, drain_timeout="60s"))
+    first, second, third = (drained(ready, counter, "60s") for counter in (1, 2, 3))
     assert "shop.web-1" in ready.names(running=True)
-    third = Slow(ready)
     ready.deployed(ready.make(4, drain_timeout="60s"))
     ready.docker.gone("shop.web-1")
     assert {"shop.web-2", "shop.web-3"} <= set(ready.names(running=True))

@@ -6,7 +6,7 @@ import pytest
 from script_containers import Behaviour
 from script_poll import until
 from script_tap import Answer
-from script_whole import wholly_in
+from script_whole import two_apps, wholly_in
 
 if TYPE_CHECKING:
     from script_machine import Machine, Made, Said
@@ -262,14 +262,10 @@ def test_an_instance_that_ends_after_it_was_healthy(ready: Machine) -> None:
 
 def test_an_app_that_ends_before_the_other_is_promoted_takes_both_back(ready: Machine) -> None:
     """Nothing final has happened to the first app when the second one's instance turns out to have ended."""
-    def both(counter: int) -> list[Made]:
-        api = Behaviour(port=9000, answers={"/up": (200, "ok")})
-        return [ready.make(counter), ready.make(counter, api, app="api", number=2, port=9000)]
-
-    web, api = both(1)
+    web, api = two_apps(ready, 1)
     ready.deployed(web, api)
     gate = ready.tap.gate("update --restart unless-stopped shop.api-2")
-    running = ready.begin_deploy(*both(2))
+    running = ready.begin_deploy(*two_apps(ready, 2))
     gate.wait()
     ready.docker.end(ready.instances("api", name="shop.api-2")[0], 3)
     gate.open()

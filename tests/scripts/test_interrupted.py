@@ -7,7 +7,7 @@ from script_containers import Behaviour
 from script_poll import until
 from script_tap import Answer
 from script_traffic import Traffic
-from script_whole import wholly_in
+from script_whole import two_apps, wholly_in
 
 if TYPE_CHECKING:
     from script_machine import Machine, Running
@@ -175,14 +175,10 @@ def test_ended_while_a_reload_is_under_way(ready: Machine, old: Made) -> None:
 
 def test_of_two_apps_both_go_back(ready: Machine) -> None:
     """One app has switched, the other has not begun to: the machine is wholly in the old release of both."""
-    def both(counter: int) -> list[Made]:
-        api = Behaviour(port=9000, answers={"/up": (200, "ok")})
-        return [ready.make(counter), ready.make(counter, api, app="api", number=2, port=9000)]
-
-    web, api = both(1)
+    web, api = two_apps(ready, 1)
     ready.deployed(web, api)
     gate = ready.tap.gate("set server shop.api/s2 state maint")
-    running = ready.begin_deploy(*both(2))
+    running = ready.begin_deploy(*two_apps(ready, 2))
     gate.wait()
     running.kill()
     gate.open()

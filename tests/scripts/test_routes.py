@@ -6,7 +6,7 @@ import pytest
 from script_containers import Behaviour
 from script_release import run_steps
 from script_traffic import Traffic
-from script_whole import wholly_in
+from script_whole import two_apps, wholly_in
 
 if TYPE_CHECKING:
     from script_machine import Machine
@@ -130,13 +130,6 @@ def test_a_clients_forwarding_headers_are_not_believed(ready: Machine) -> None:
     assert "8.8.8.8" not in head
     assert "x-forwarded-for: 127.0.0.1" in head.lower()
     assert "x-forwarded-proto: http\n" in head.lower().replace("\r", "")
-
-
-def two_apps(machine: Machine, counter: int, web: list[str], api: list[str], **keys: object) -> tuple[Made, Made]:
-    """Make releases of two apps that have these domains; `keys` are api's."""
-    other = Behaviour(port=9000, answers={"/up": (200, "ok")})
-    made = machine.make(counter, other, app="api", number=2, port=9000, domains=api, **keys)
-    return machine.make(counter, domains=web), made
 
 
 @pytest.mark.parametrize("back", [False, True], ids=["there", "back"])

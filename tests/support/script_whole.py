@@ -1,14 +1,26 @@
-"""Is a machine wholly in one release, and in nothing else?"""
+"""Are apps wholly in one release, and in nothing else?"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from script_containers import Behaviour
 from script_poll import until
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from script_machine import Machine
     from script_release import Made
+
+
+def two_apps(
+    machine: Machine, counter: int, web: Sequence[str] = (), api: Sequence[str] = (), **keys: object
+) -> tuple[Made, Made]:
+    """Make releases of two apps, web and api, that have these domains; `keys` are api's."""
+    other = Behaviour(port=9000, answers={"/up": (200, "ok")})
+    made = machine.make(counter, other, app="api", number=2, port=9000, domains=list(api), **keys)
+    return machine.make(counter, domains=list(web)), made
 
 
 def wholly_in(machine: Machine, made: Made, *, count: int = 1) -> None:

@@ -15,7 +15,7 @@ from handful.run.project import observed
 def status_command(*, as_json: bool) -> None:
     """Show machines, apps and instances: release, health, since when, and what is unfinished or drifted."""
     project = open_project()
-    found = observed(project)
+    found = observed(project, whole=False)
     show = status_json if as_json else status_text
     click.echo(show(project.config, project.stack, found))
     first = next((each for each in found.values() if isinstance(each, HandfulError)), None)

@@ -20,8 +20,8 @@ SS_COLUMNS = 4
 SLOT_COLUMNS = 7
 
 
-def parse(machine: str, text: str, *, now: float = 0.0) -> Facts:
-    """Turn observe.bash's document into Facts; `now` is this computer's clock, for the skew (0: not compared).
+def parse(machine: str, text: str) -> Facts:
+    """Turn observe.bash's document into Facts; the skew is 0 until somebody compares the clocks.
 
     Raises ObserveFailed when the text is not such a document.
     """
@@ -30,7 +30,7 @@ def parse(machine: str, text: str, *, now: float = 0.0) -> Facts:
         if told["format"] != FORMAT:
             message = f"{machine} told facts of format {told['format']}, this handful reads {FORMAT}"
             raise ObserveFailed(message)
-        return _facts(machine, told, now)
+        return _facts(machine, told)
     except (AttributeError, KeyError, TypeError, ValueError) as wrong:
         message = f"{machine} did not tell its facts"
         raise ObserveFailed(
@@ -39,7 +39,7 @@ def parse(machine: str, text: str, *, now: float = 0.0) -> Facts:
         ) from wrong
 
 
-def _facts(machine: str, told: Mapping[str, Any], now: float) -> Facts:
+def _facts(machine: str, told: Mapping[str, Any]) -> Facts:
     disk = min(told["disks"], key=lambda each: each["free"])
     return Facts(
         machine=machine,
@@ -48,7 +48,6 @@ def _facts(machine: str, told: Mapping[str, Any], now: float) -> Facts:
         os=told["os"],
         architecture=told["architecture"],
         clock=told["clock"],
-        skew=told["clock"] - now if now else 0.0,
         cpus=told["cpus"],
         load=told["load"],
         memory_total=told["memory"]["total"],

@@ -38,9 +38,10 @@ def run(
     `env` replaces the whole environment when given; `timeout` is in seconds.
     Raises CommandFailed when the program is missing, takes too long, or, with `check`, ends with an error.
     """
-    asked = {"input": stdin.encode(), "cwd": cwd, "env": env, "timeout": timeout}
     try:
-        done = subprocess.run(list(argv), capture_output=True, check=False, **asked)  # type: ignore[call-overload]
+        done = subprocess.run(
+            list(argv), input=stdin.encode(), cwd=cwd, env=env, timeout=timeout, capture_output=True, check=False
+        )
     except FileNotFoundError as missing:
         message = f"{argv[0]}: no such program on this computer"
         raise CommandFailed(message, status=127, advice=f"Install {argv[0]}, or put it on PATH.") from missing

@@ -32,7 +32,7 @@ class LabMachine:
 def machines(stack: str) -> dict[str, LabMachine]:
     """Return the machines of the stack's lab by name, in the order of their names; none when there is no lab.
 
-    One call to Docker, whose labels are all that is known of a lab. Raises NoDocker when no engine answers.
+    One call to Docker: what runs is what its labels say; no file is asked. Raises NoDocker when no engine answers.
     """
     said = docker("ps", "--all", f"--filter=label=handful.lab={stack}", f"--format={'|'.join(FIELDS)}")
     rows = sorted(line.split("|") for line in said.out.splitlines())

@@ -228,12 +228,14 @@ def _work(
 
 def _failure(access: Access, cut: bool, said: str, failure: list[Event], outcome: list[str]) -> HandfulError:  # noqa: FBT001  # private
     if outcome == ["interrupted"]:
-        return Interrupted(f"{access.name} was interrupted and is back on the old release")
+        return DeployFailed(f"{access.name} was interrupted and is back on the old release")
     if failure:
         event = failure[0]
-        return DeployFailed(
-            f"{access.name}: {event.text}", detail=event.data.get("detail", ""), advice=event.data.get("advice", "")
-        )
+        detail, advice = event.data.get("detail", ""), event.data.get("advice", "")
+        if not detail and not advice:
+            # What nobody foresaw: the words of the program that failed are all there is.
+            detail, advice = last_lines(said), "See: handful status"
+        return DeployFailed(f"{access.name}: {event.text}", detail=detail, advice=advice)
     if cut and not outcome:
         lost = unreachable(access, said)
         return DeployFailed(

@@ -34,7 +34,7 @@ class Project:
 
 
 def observed(
-    project: Project, names: Iterable[str] | None = None, *, whole: bool = False, meanwhile: Doing = nothing
+    project: Project, names: Iterable[str] | None = None, *, whole: bool = True, meanwhile: Doing = nothing
 ) -> dict[str, Facts | HandfulError]:
     """Observe machines (all, or those named) side by side; one that cannot be observed gives its error.
 

@@ -52,11 +52,14 @@ place_back() {
     rm -f "$app_folder"/{number,instances,keep}
     if [[ -e $app_folder/current || -s $app_folder/released ]]; then cp -- "$before"* "$app_folder" 2>/dev/null; else rm -rf -- "$app_folder"; fi
   done
-  [[ -n $(ls -A "$root/stacks/$stack/apps" 2>/dev/null) ]] || {
-    rm -f "$root/stacks/$stack"/{last_address,subnet}
-    docker network rm "handful-$stack" >/dev/null 2>&1
-  }
-  return 0
+  forget_network
+}
+
+# The network goes with the stack's last app; what Docker has not let go of yet, the next deploy finds and takes again.
+forget_network() {
+  [[ -z $(ls -A "$root/stacks/$stack/apps" 2>/dev/null) ]] || return 0
+  rm -f "$root/stacks/$stack"/{last_address,subnet}
+  docker network rm "handful-$stack" >/dev/null 2>&1 || true
 }
 
 # The names of a stack's apps are those of its folders that hold a number: in the name server's folder and in /etc/hosts.

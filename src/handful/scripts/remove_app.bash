@@ -9,12 +9,7 @@ unlock_machine
 stop_instances "${names[@]}"
 mapfile -t images < <(sed -n 's/^image=//p' "$app_folder"/releases/*/run_app.bash 2>/dev/null | sort -u)
 rm -rf -- "$app_folder"
-for image in "${images[@]}"; do
-  grep -qsxF -- "image=$image" "$root"/stacks/*/apps/*/releases/*/run_app.bash || docker image rm "$image" >/dev/null 2>&1 || true
-done
+for image in "${images[@]}"; do forget_image "$image"; done
 sync_names
-[[ -n $(ls -A "$root/stacks/$stack/apps" 2>/dev/null) ]] || {
-  rm -f "$root/stacks/$stack"/{last_address,subnet}
-  docker network rm "handful-$stack" >/dev/null 2>&1 || true
-}
+forget_network
 event removed "$app is removed; its volumes are kept" app "$app"

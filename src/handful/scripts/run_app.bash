@@ -196,10 +196,9 @@ phase_finish() {
   local old leaving
   mapfile -t old <"$journal/old"
   mapfile -t leaving <"$journal/leaving"
-  ((${#old[@]} == 0)) || docker update --restart no "${old[@]}" >/dev/null 2>&1 &
   give_up_routes
+  ((${#old[@]} == 0)) || docker update --restart no "${old[@]}" >/dev/null 2>&1 || true
   remember "$(basename "$(content "$journal/release")")"
-  wait
   # This app does not go back any more, whatever becomes of the others.
   rm -rf "$journal" "$app_folder/stopped" "${HANDFUL_SESSION:-/nonexistent}/placed/$app"
   drain_apart "${old[@]}" "${leaving[@]}"
@@ -240,11 +239,6 @@ discard() {
   old_image=$(grep -m 1 '^image=' "$app_folder/releases/$1/run_app.bash" || true)
   rm -rf "${app_folder:?}/releases/$1"
   [[ -z $old_image ]] || forget_image "${old_image#image=}"
-}
-
-# An image goes when no release names it; while its last instance drains, Docker keeps it, and the drain asks again.
-forget_image() {
-  grep -qsxF -- "image=$1" "$root"/stacks/*/apps/*/releases/*/run_app.bash || docker image rm "$1" >/dev/null 2>&1 || true
 }
 
 # Once per deploy, in the new image, before any traffic moves.
