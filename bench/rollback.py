@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import TYPE_CHECKING
 
 from harness.pairs import Limit, Result, in_pairs
@@ -12,9 +13,14 @@ if TYPE_CHECKING:
 
 
 def measure(site: Site) -> Result:
-    """Undo a deploy that is made anew before each run; by hand, go to and fro between two images on the machine."""
+    """Undo a deploy that is made anew before each run; by hand, go to and fro between two images on the machine.
+
+    By hand there are two scripts: one does the same ssh and docker work, and one the least that goes well when nothing
+    goes wrong (`lean_s`): it neither looks nor could it go back.
+    """
     site.have(1)
     site.on_machine("set_up")
+    lean: list[float] = []
     for number in (0, 1):
         change_last_layer(site.own_folder, number)
         site.by_hand("deploy_change", "m1", f"{site.stack}:back-{number}")
@@ -27,7 +33,12 @@ def measure(site: Site) -> Result:
 
     def by_hand(number: int) -> float:
         site.settle()
-        return site.by_hand("rollback", "m1", f"{site.stack}:back-{number % 2}")
+        lean.append(site.by_hand("rollback_lean", "m1", f"{site.stack}:back-{number % 2}"))
+        site.settle()
+        return site.by_hand("rollback", "m1", f"{site.stack}:back-{(number + 1) % 2}")
 
     result = Result("rollback", in_pairs(handful, by_hand, site.say))
-    return Result(result.name, result.pairs, (Limit("ratio", result.ratio, 1.2),))
+    # The first of each does not count.
+    lean_s = median(lean[1:])
+    extra = {"lean_s": lean_s, "lean_ratio": result.median_s / lean_s}
+    return Result(result.name, result.pairs, (Limit("ratio", result.ratio, 1.2),), extra)

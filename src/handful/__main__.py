@@ -18,7 +18,10 @@ def main() -> None:
     gc.set_threshold(100_000)
     from handful.cli.main import run
 
-    sys.exit(run())
+    code = run()
+    # Nor is there anything to collect at the end, which Python would look for in all that was loaded (70 ms).
+    gc.freeze()
+    sys.exit(code)
 
 
 if __name__ == "__main__":
