@@ -53,6 +53,7 @@ def test_service_addresses_are_local_at_each_boot_before_docker(ready: Machine) 
 def test_the_proxy_may_bind_an_address_that_comes_later(ready: Machine) -> None:
     """The setting holds now, and its file is there for the next boot."""
     assert ready.inside("cat", "/proc/sys/net/ipv4/ip_nonlocal_bind") == "1\n"
+    assert ready.inside("cat", "/proc/sys/net/ipv4/tcp_migrate_req") == "1\n"
     assert "net.ipv4.ip_nonlocal_bind = 1\n" in (ready.etc / "sysctl.d/60-handful.conf").read_text()
 
 
