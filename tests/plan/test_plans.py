@@ -88,7 +88,8 @@ def _command(act: Mapping[str, Any]) -> dict[str, Any]:
 
 def _config(told: Mapping[str, Any], folder: Path) -> Config:
     """Load a config that may leave out the project, addresses, and `build` where there is no `image`."""
-    machines = {name: {"address": f"192.0.2.{n}"} for n, name in enumerate(told["machines"], 1)}
+    own = told["machines"] if isinstance(told["machines"], dict) else {name: {} for name in told["machines"]}
+    machines = {name: {"address": f"192.0.2.{n}", **own[name]} for n, name in enumerate(own, 1)}
     apps = {name: app if "image" in app else {"build": {}, **app} for name, app in told["apps"].items()}
     whole = {"project": STACK, **told, "machines": machines, "apps": apps}
     for name in ("Dockerfile", "app.toml", "warm.bash"):

@@ -52,17 +52,20 @@ ENDS: st.SearchStrategy[dict[str, str]] = st.just({}) | st.dictionaries(st.sampl
 COMMAND = st.sampled_from(["deploy", "deploy", "deploy", "apply", "rollback", "stop", "start", "restart", "remove"])
 # `file` tells which of two files the command is given with.
 ACT = st.tuples(COMMAND, st.sampled_from(NAMES), st.integers(0, 1), VERSIONS, ENDS)
-TALE = st.tuples(st.sampled_from([1, 2, 3]), FILE, FILE, st.lists(ACT, min_size=1, max_size=5))
+# `private`: the machines share their apps over a network of their own.
+TALE = st.tuples(st.sampled_from([1, 2, 3]), st.booleans(), FILE, FILE, st.lists(ACT, min_size=1, max_size=5))
 Act = tuple[str, str, int, dict[str, str], dict[str, str]]
 
 
 class World:
     """The second of two files, and what is known of one to three machines after some acts with both of them."""
 
-    def __init__(self, count: int, files: list[dict[str, Any]], acts: list[Act], stack: str = "shop") -> None:
+    def __init__(
+        self, count: int, files: list[dict[str, Any]], acts: list[Act], stack: str = "shop", *, private: bool = False
+    ) -> None:
         self.machines = MACHINES[:count]
         self.acts = acts
-        self.files = [config_of(fitting(each, self.machines), self.machines) for each in files]
+        self.files = [config_of(fitting(each, self.machines, private), self.machines, private) for each in files]
         self.config = self.files[1]
         self.facts = self.after({name: ready(name) for name in self.machines}, acts, stack)
 
@@ -80,15 +83,15 @@ class World:
 
 def worlds(stack: str = "shop", *, faults: bool = True) -> st.SearchStrategy[World]:
     """Return worlds; without faults, every act ends well."""
-    def world(tale: tuple[int, dict[str, Any], dict[str, Any], list[Act]]) -> World:
-        count, one, other, acts = tale
-        return World(count, [one, other], [(*act[:4], act[4] if faults else {}) for act in acts], stack)
+    def world(tale: tuple[int, bool, dict[str, Any], dict[str, Any], list[Act]]) -> World:
+        count, private, one, other, acts = tale
+        return World(count, [one, other], [(*act[:4], act[4] if faults else {}) for act in acts], stack, private=private)
 
     return TALE.map(world)
 
 
-def fitting(found: dict[str, Any], machines: list[str]) -> dict[str, Any]:
-    """Make apps fit together: needs are on the same machines and come before, images belong to an app that has one."""
+def fitting(found: dict[str, Any], machines: list[str], private: bool) -> dict[str, Any]:  # noqa: FBT001  # of a tale
+    """Make apps fit together: needs come before, on the same machines or in reach; images belong to an app that has one."""
     fit: dict[str, Any] = {}
     for name, told in found.items():
         app = {key: value for key, value in told.items() if key not in {"more", "image"}} | told["more"]
@@ -97,7 +100,7 @@ def fitting(found: dict[str, Any], machines: list[str]) -> dict[str, Any]:
             app |= {"instances": 1, "machines": app["machines"][:1]}
         if app.get("domains"):
             app["domains"] = [f"{name}.example.com"]
-        app["needs"] = sorted(n for n in app["needs"] if n in fit and set(app["machines"]) <= set(fit[n]["machines"]))
+        app["needs"] = sorted(n for n in app["needs"] if n in fit and (private or set(app["machines"]) <= set(fit[n]["machines"])))
         owner = next((other for other in fit if "build" in fit[other]), None)
         shared = {"image": {"app": owner}} if owner else {"build": {}}
         app |= shared if told["image"] == SHARED else {"image": told["image"]} if told["image"] else {"build": {}}
@@ -105,9 +108,11 @@ def fitting(found: dict[str, Any], machines: list[str]) -> dict[str, Any]:
     return fit
 
 
-def config_of(found: Mapping[str, Any], machines: list[str]) -> Config:
+def config_of(found: Mapping[str, Any], machines: list[str], private: bool = False) -> Config:  # noqa: FBT001, FBT002  # of a tale
     """Return the config of these apps."""
     told = {name: {"address": f"192.0.2.{number}"} for number, name in enumerate(machines, 1)}
+    if private:
+        told = {name: {**each, "private": f"10.0.0.{number}"} for number, (name, each) in enumerate(told.items(), 1)}
     return Config.model_validate({"project": "shop", "machines": told, "apps": dict(found)})
 
 

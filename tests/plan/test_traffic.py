@@ -10,7 +10,7 @@ from world import ready
 from handful.config.model import App
 from handful.errors import PlanRefused
 from handful.facts.model import AppState, Facts, StackState
-from handful.plan.traffic import NAMES_ADDRESS, NAMES_NUMBER, numbers, proxy_lines, quoted, service_address
+from handful.plan.traffic import LAST_NUMBER, NAMES_ADDRESS, NAMES_NUMBER, numbers, proxy_lines, quoted, service_address
 
 
 def holding(machine: str, **numbers_of: int) -> Facts:
@@ -28,21 +28,15 @@ def test_a_number_is_an_address(number: int, address: str) -> None:
 
 
 def test_the_name_servers_number_is_that_of_its_address() -> None:
-    """10.210.255.53 is where every machine's name server listens."""
+    """10.210.255.53 is where every machine's name server listens: no app's number is that high."""
     assert service_address(NAMES_NUMBER) == NAMES_ADDRESS
-    assert NAMES_NUMBER == 65333
-
-
-def test_the_name_servers_number_is_never_given() -> None:
-    """When all below it are taken, the next app gets the one above it."""
-    taken = {f"app-{number}": number for number in range(1, NAMES_NUMBER)}
-    assert numbers("shop", {"web": ["m1"]}, {"m1": holding("m1", **taken)}) == {"web": NAMES_NUMBER + 1}
+    assert NAMES_NUMBER == 65333 > LAST_NUMBER
 
 
 def test_no_number_is_left() -> None:
-    """The first and the last address of the range are not given, as some programs do not take them."""
-    taken = {f"app-{number}": number for number in range(1, 65535) if number != NAMES_NUMBER}
-    with pytest.raises(PlanRefused, match=r"no number is free for web: all service addresses of 10\.210\.0\.0/16"):
+    """A front's port is 20000 and the number, and ports from 32768 are for connections that go out."""
+    taken = {f"app-{number}": number for number in range(1, LAST_NUMBER + 1)}
+    with pytest.raises(PlanRefused, match=r"no number is free for web: all 12767 of 10\.210\.0\.0/16 are taken"):
         numbers("shop", {"web": ["m1"]}, {"m1": holding("m1", **taken)})
 
 
@@ -50,6 +44,12 @@ def test_the_gap_that_a_removed_app_left_is_filled() -> None:
     """Numbers are few enough to be used again."""
     facts = {"m1": holding("m1", api=1, db=3)}
     assert numbers("shop", {"a": ["m1"], "b": ["m1"], "c": ["m1"]}, facts) == {"a": 2, "b": 4, "c": 5}
+
+
+def test_what_is_only_reached_here_has_its_number_too() -> None:
+    """`db` of another stack runs elsewhere and is served here at its address."""
+    reached = replace(ready("m1"), stacks={"other": StackState(reach={"db": "number 1\nport 5432"})})
+    assert numbers("shop", {"web": ["m1"]}, {"m1": reached}) == {"web": 2}
 
 
 def test_another_stacks_number_on_a_machine_without_this_app_is_no_trouble() -> None:

@@ -231,7 +231,9 @@ class Machine:
         """Return the addresses that the fragment names: `active` or `backup`."""
         file = self.fragment(app, stack)
         lines = [line.split() for line in file.read_text().splitlines()] if file.exists() else []
-        servers = [line for line in lines if line[:1] == ["server"] and line[3:] != ["disabled"]]
+        # Further words: a slot that only follows one of these. Another name: a machine that is asked.
+        slots = [line for line in lines if line[:1] == ["server"] and line[1][1:].isdigit() and not line[4:]]
+        servers = [line for line in slots if line[3:] != ["disabled"]]
         return {line[2].split(":")[0]: "".join(line[3:]) or "active" for line in servers}
 
     def instances(self, app: str = "web", stack: str = "shop", **wanted: object) -> list[Container]:

@@ -38,7 +38,7 @@ def ready(machine: str) -> Facts:
         Container(f"handful-{part}", image, running=True, part=part, restart="always")
         for part, image in IMAGES.items()
     )
-    versions = {"format": 1, "handful": "0.1.0", "parts": {"network": 2, "names": 1, "proxy": 1}}
+    versions = {"format": 1, "handful": "0.1.0", "parts": {"network": 3, "names": 1, "proxy": 1}}
     return replace(
         bare(machine), containers=parts, images=tuple(IMAGES.values()), parts=versions, service_range_local=True
     )
@@ -144,6 +144,13 @@ def _place_app(facts: Facts, step: Step, work: Work) -> Facts:
     return _app(facts, step, number=int(number) if number else None, instances=int(step.values["instances"]))
 
 
+def _reach_app(facts: Facts, step: Step, work: Work) -> Facts:
+    del work
+    stack, app, text = (step.values[key] for key in ("stack", "app", "text"))
+    others = {name: each for name, each in facts.stack(stack).reach.items() if name != app}
+    return _stack(facts, stack, reach={**others, app: text} if text else others)
+
+
 def _receive_release(facts: Facts, step: Step, work: Work) -> Facts:
     release = next(each for each in work.releases if each.app == step.values["app"])
     manifest = json.loads(json.dumps(release.manifest))
@@ -233,7 +240,7 @@ def _remove_app(facts: Facts, step: Step, work: Work) -> Facts:
 
 STEPS: Mapping[str, Callable[[Facts, Step, Work], Facts]] = {
     "setup_network": _setup_network, "setup_names": _setup_part, "setup_proxy": _setup_part,
-    "setup_done": _setup_done, "ensure_network": _ensure_network, "place_app": _place_app,
+    "setup_done": _setup_done, "ensure_network": _ensure_network, "place_app": _place_app, "reach_app": _reach_app,
     "receive_release": _receive_release, "run_release": _run_release, "stop_app": _stop_app, "remove_app": _remove_app,
 }
 

@@ -43,14 +43,15 @@ def load_config() -> Loaded:
 
 def open_project() -> Project:
     """Load the config and find out how its machines are reached."""
-    from handful.provider.machines import reach
+    from handful.provider.machines import reach, with_private
 
     # As the user left it: pydantic gets a variable of handful's own, which is not for hooks.
     variables = dict(os.environ)
     loaded = load_config()
     machines = reach(loaded.config, loaded.stack, lab_state(), sockets())
     terminal = sys.stdin.isatty()
-    return Project(loaded.config, loaded.stack, loaded.folder, machines, variables, terminal=terminal)
+    config = with_private(loaded.config, machines)
+    return Project(config, loaded.stack, loaded.folder, machines, variables, terminal=terminal)
 
 
 def lab_state() -> Path:

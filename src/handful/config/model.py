@@ -90,7 +90,7 @@ class Machine(Part):
     address: Annotated[str, Field(pattern=MACHINE_ADDRESS)] | None = None
     """Where ssh finds it: an IP address, or a host name that your ssh knows."""
     private: Address | None = None
-    """Its IPv4 address in the machines' own network; in a lab, the address that it is given."""
+    """Its IPv4 address in the machines' own network: machines that have one share their apps. A lab gives it."""
 
 
 class Provider(Part):
@@ -221,7 +221,7 @@ class App(Part):
     release_command: Words | None = None
     """Runs once per deploy in the new image, on the app's first machine, before any traffic moves."""
     needs: tuple[Name, ...] = ()
-    """Apps that are deployed before this one, and run on the same machine."""
+    """Apps that are deployed before this one; on other machines, when these have `private` addresses."""
     before_start: str | None = None
     """A bash file that runs on the machine before new instances start."""
     after_start: str | None = None

@@ -50,11 +50,15 @@ class AppState:
 
 @dataclass(frozen=True)
 class StackState:
-    """What a machine holds of a stack; `holder` says who holds its lock now ("" when nobody does)."""
+    """What a machine holds of a stack; `holder` says who holds its lock now ("" when nobody does).
+
+    `reach` maps an app to what the machine's proxy knows of it beyond the instances here: see plan/reach.py.
+    """
 
     holder: str = ""
     history: tuple[Mapping[str, Any], ...] = ()
     apps: Mapping[str, AppState] = field(default_factory=dict)
+    reach: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,7 @@ def _stack(told: Mapping[str, Any]) -> StackState:
         holder="" if told["holder"] is None else told["holder"].strip() or "somebody who did not write down a name",
         history=tuple(entry for entry in map(_document, told["history"]) if isinstance(entry.get("deploy"), int)),
         apps={name: _app(each) for name, each in told["apps"].items()},
+        reach={name: text.rstrip("\n") for name, text in told["reach"].items()},
     )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from handful.plan.model import Release
 
 OLDEST_DOCKER = (20, 10)
-PARTS = MappingProxyType({"network": 2, "names": 1, "proxy": 1})
+PARTS = MappingProxyType({"network": 3, "names": 1, "proxy": 1})
 EVERYWHERE = frozenset({"*", "0.0.0.0", "[::]"})  # noqa: S104  # as ss writes it; nothing is bound
 EDGE_PORT = 80
 SPARE_DISK = 300 * 1024**2
@@ -56,7 +56,8 @@ def check_apps(releases: Mapping[str, Release], config: Config, stack: str, fact
         for name in releases
         for machine in machines_of(name, config)
         if machine in facts
-        for trouble in _troubles(name, config, stack, facts[machine], releases)
+        for trouble in (*_needs(name, machine, config, stack, facts, releases),
+                        *_troubles(name, config, stack, facts[machine], releases))
     ]
     if troubles:
         raise PlanRefused("\n".join(dict.fromkeys(troubles)), advice="Nothing was changed.")
@@ -66,22 +67,32 @@ def _troubles(
     name: str, config: Config, stack: str, facts: Facts, releases: Mapping[str, Release]
 ) -> Iterable[str]:
     settings = releases[name].manifest["settings"]
-    yield from _needs(name, config, stack, facts, releases)
     yield from _names(name, stack, facts)
     yield from _routes(name, config, stack, facts, releases)
     if settings["port"] is not None and not (settings["network"] == "host" and facts.app(stack, name).current):
         yield from _ports(name, settings, facts)
 
 
-def _needs(name: str, config: Config, stack: str, facts: Facts, chosen: Collection[str]) -> Iterable[str]:
+def _needs(
+    name: str, machine: str, config: Config, stack: str, facts: Mapping[str, Facts], chosen: Collection[str]
+) -> Iterable[str]:
     for need in config.apps[name].needs:
-        if facts.machine not in machines_of(need, config):
+        places = [place for place in machines_of(need, config) if place in facts]
+        elsewhere = machine not in places
+        far = [place for place in (machine, *places) if not config.machines[place].private] if elsewhere else []
+        if far:
+            which = " and ".join(dict.fromkeys(far))
             yield (
-                f"{name} on {facts.machine} needs {need}, which has no instance on {facts.machine}: "
-                "apps on another machine cannot be reached yet"
+                f"{name} on {machine} needs {need}, which has no instance on {machine}: "
+                f"to reach it on another machine, {which} must have a `private` address"
             )
-        elif need not in chosen and not any(c.running for c in facts.instances(stack, need)):
-            yield f"{name} on {facts.machine} needs {need}, which does not run there: deploy it too, or start it"
+        elif need not in chosen and not _runs(need, stack, [facts[place] for place in places]):
+            where = "anywhere" if elsewhere else "there"
+            yield f"{name} on {machine} needs {need}, which does not run {where}: deploy it too, or start it"
+
+
+def _runs(app: str, stack: str, places: Iterable[Facts]) -> bool:
+    return any(instance.running for here in places for instance in here.instances(stack, app))
 
 
 def _names(name: str, stack: str, facts: Facts) -> Iterable[str]:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from handful.config.model import Config
+    from handful.facts.model import Facts
+
 Value = str | tuple[str, ...]
 
 
@@ -73,6 +76,17 @@ class Release:
 
 
 @dataclass(frozen=True)
+class Goal:
+    """What a plan is about: the file, the machines as they are, and by app the releases that are to run."""
+
+    config: Config
+    stack: str
+    facts: Mapping[str, Facts]
+    releases: Mapping[str, Release]
+    intent: Intent
+
+
+@dataclass(frozen=True)
 class Work:
     """What one machine does in one session: images it needs first, releases it is given, steps in their order."""
 
@@ -88,7 +102,7 @@ class Change:
 
     machine: str
     app: str
-    action: Literal["deploy", "restart", "stop", "remove", "setup", "nothing"]
+    action: Literal["deploy", "restart", "stop", "remove", "setup", "reach", "nothing"]
     before: str = ""
     after: str = ""
     reasons: tuple[str, ...] = ()

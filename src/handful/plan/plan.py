@@ -5,20 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from handful.errors import PlanRefused, UsageError
-from handful.plan import steps
 from handful.plan.back import history
-from handful.plan.conflicts import check_apps, check_disk, check_lock, check_machine
-from handful.plan.model import Change, Plan, Release, Step, Work
+from handful.plan.conflicts import check_apps, check_lock, check_machine
+from handful.plan.model import Change, Goal, Plan, Release
 from handful.plan.order import machines_of, together
 from handful.plan.release import describe, reasons, release
-from handful.plan.traffic import numbers
+from handful.plan.work import make_waves
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from handful.config.model import Config
     from handful.facts.model import AppState, Facts
-    from handful.plan.model import AppSource, Intent
+    from handful.plan.model import AppSource, Intent, Work
 
 
 NOT_PLACED = ("the file does not place it here",)
@@ -50,9 +49,9 @@ def make_plan(
         if machine in machines_of(name, config) and (not intent.machines or machine in intent.machines)
     ]
     changes += strays
-    works = [_work(machine, config, stack, facts, releases, changes, intent) for machine in facts]
-    waves = tuple((work,) for work in works if work.steps)
-    return _plan(stack, facts, waves, tuple(changes), intent)
+    goal = Goal(config, stack, facts, releases, intent)
+    waves, learned = make_waves(goal, changes)
+    return _plan(stack, facts, waves, (*changes, *learned), intent)
 
 
 def choose(config: Config, intent: Intent) -> tuple[str, ...]:
@@ -68,12 +67,26 @@ def choose(config: Config, intent: Intent) -> tuple[str, ...]:
 
 
 def _in_turn(config: Config, facts: Mapping[str, Facts], losing: Collection[str]) -> dict[str, Facts]:
-    """Return the machines in the order in which they take their turn: that of the file, those that lose an app last.
+    """Return the machines in the order in which they take their turn.
 
-    So an app that moves runs in its new place before it goes from its old one.
+    It is that of the file, but those that lose an app come last: an app that moves runs in its new place before it
+    goes from its old one. And a machine comes after those that it needs apps of; where they need each other, the
+    file decides.
     """
-    machines = sorted((name for name in config.machines if name in facts), key=lambda name: name in losing)
-    return {name: facts[name] for name in machines}
+    waiting = sorted((name for name in config.machines if name in facts), key=lambda name: name in losing)
+    needed = {name: _needed(name, config) for name in waiting}
+    order: list[str] = []
+    while waiting:
+        order.append(next((name for name in waiting if not needed[name] & set(waiting) - {name}), waiting[0]))
+        waiting.remove(order[-1])
+    return {name: facts[name] for name in order}
+
+
+def _needed(machine: str, config: Config) -> set[str]:
+    """Return the machines that run what an app of this one needs, and this one does not."""
+    here = [app for name, app in config.apps.items() if machine in machines_of(name, config)]
+    elsewhere = {need for app in here for need in app.needs if machine not in machines_of(need, config)}
+    return {other for need in elsewhere for other in machines_of(need, config)}
 
 
 def _touches(machine: str, chosen: Iterable[str], strays: Iterable[Change], config: Config) -> bool:
@@ -152,74 +165,6 @@ def _strays(config: Config, stack: str, facts: Mapping[str, Facts], intent: Inte
     ]
 
 
-def _work(
-    machine: str, config: Config, stack: str, facts: Mapping[str, Facts], releases: Mapping[str, Release],
-    changes: list[Change], intent: Intent,
-) -> Work:
-    here = facts[machine]
-    mine = [change for change in changes if change.machine == machine and change.action != "nothing"]
-    moving = [change.app for change in mine if change.action != "remove"]
-    gone = [change for change in mine if change.action == "remove"]
-    whole = intent.what in {"deploy", "apply"}
-    placed = any(machine in machines_of(name, config) for name in releases)
-    first = steps.setup(here, intent.images, intent.handful) if placed and (moving or whole) else ()
-    if not moving and not gone and not first:
-        return Work(machine, ())
-    uploads = tuple(releases[app] for app in moving if releases[app].id not in here.app(stack, app).releases)
-    if any(app in intent.targets for app in (upload.app for upload in uploads)):
-        names = ", ".join(f"{upload.app} {upload.id}" for upload in uploads)
-        message = f"{machine} does not keep {names}"
-        raise PlanRefused(message, advice="See: handful history. A deploy of the older source brings it back.")
-    images = _images(here, [releases[app] for app in moving], first, intent.images)
-    if images:
-        check_disk(here, 0)
-    inner = _app_steps(machine, config, stack, facts, releases, moving, uploads, intent)
-    ends = (steps.end("remove", stack, change.app, here) for change in gone)
-    return Work(machine, (*first, *inner, *ends), uploads, images)
-
-
-def _app_steps(
-    machine: str, config: Config, stack: str, facts: Mapping[str, Facts], releases: Mapping[str, Release],
-    moving: list[str], uploads: tuple[Release, ...], intent: Intent,
-) -> list[Step]:
-    if not moving:
-        return []
-    served = [name for name in config.apps if _is_served(name, config, releases)]
-    given = numbers(stack, {name: machines_of(name, config) for name in served}, facts)
-    found = [Step("ensure_network", {"stack": stack})]
-    found += [steps.place(stack, app, config.apps[app], given.get(app)) for app in moving]
-    found += [steps.receive(stack, upload.app, upload.id) for upload in uploads]
-    commands = [app for app in moving if _runs_command(app, machine, config, stack, facts, releases, intent)]
-    return [*found, *steps.run(stack, {app: releases[app].id for app in moving}, config.apps, commands)]
-
-
-def _is_served(name: str, config: Config, releases: Mapping[str, Release]) -> bool:
-    """Whether an app has a service address: what is to run decides, which for a rollback is not what the file says."""
-    app = config.apps[name]
-    if name in releases:
-        settings = releases[name].manifest["settings"]
-        return settings["port"] is not None and settings["network"] == "stack"
-    return app.port is not None and app.network == "stack"
-
-
-def _runs_command(
-    app: str, machine: str, config: Config, stack: str, facts: Mapping[str, Facts], releases: Mapping[str, Release],
-    intent: Intent,
-) -> bool:
-    """Once per deploy, on the first of its machines, and not for a release that runs somewhere already."""
-    if intent.targets or not config.apps[app].release_command:
-        return False
-    here = [name for name in facts if name in machines_of(app, config)]
-    return machine == here[0] and all(facts[name].app(stack, app).current != releases[app].id for name in here)
-
-
-def _images(
-    here: Facts, releases: list[Release], first: tuple[Step, ...], system: Mapping[str, str]
-) -> tuple[str, ...]:
-    needed = [str(each.settings["image"]) for each in releases] + (list(system.values()) if first else [])
-    return tuple(dict.fromkeys(image for image in needed if image not in here.images))
-
-
 def _plan(
     stack: str, facts: Mapping[str, Facts], waves: tuple[tuple[Work, ...], ...], changes: tuple[Change, ...],
     intent: Intent,
@@ -250,6 +195,6 @@ def _apps_told(changes: Iterable[Change]) -> dict[str, dict[str, str]]:
     for change in sorted(changes, key=lambda each: each.before == each.after):
         if change.action == "remove" and change.app in staying:
             told.setdefault(change.app, {"from": change.before, "to": change.before})
-        elif change.action != "nothing":
+        elif change.action not in {"nothing", "reach"}:
             told.setdefault(change.app, {"from": change.before, "to": change.after})
     return told

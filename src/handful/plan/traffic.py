@@ -10,11 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from handful.config.model import App
-    from handful.facts.model import Facts
+    from handful.facts.model import Facts, StackState
 
 RANGE = "10.210.0.0/16"
 NAMES_ADDRESS = "10.210.255.53"
 NAMES_NUMBER = 255 * 256 + 53
+# An app's front is at port 20000 and its number, below the ports that Linux gives to connections that go out.
+FIRST_FRONT = 20_000
+LAST_NUMBER = 32_767 - FIRST_FRONT
 
 
 def service_address(number: int) -> str:
@@ -25,29 +28,35 @@ def service_address(number: int) -> str:
 def numbers(stack: str, apps: Mapping[str, Iterable[str]], facts: Mapping[str, Facts]) -> dict[str, int]:
     """Give each app its number: the one it has on any machine, else the lowest that is free on all of them.
 
-    `apps` maps an app to the machines it is placed on. Raises PlanRefused when a number cannot be had there.
+    `apps` maps an app to the machines it is placed on or reached from. Raises PlanRefused when a number cannot be had
+    there.
     """
     held = {
-        (machine, stack_name, app): state.number
+        (machine, stack_name, app): number
         for machine, here in facts.items()
         for stack_name, found in here.stacks.items()
-        for app, state in found.apps.items()
-        if state.number is not None
+        for app, number in _numbers_of(found).items()
     }
-    taken = set(held.values()) | {NAMES_NUMBER}
+    taken = set(held.values())
     given: dict[str, int] = {}
     for app, machines in apps.items():
         number = next((n for (_, *whose), n in held.items() if whose == [stack, app]), None)
         if number is not None:
             _check_number(number, stack, app, set(machines), held)
         else:
-            number = next((n for n in range(1, 256 * 256 - 1) if n not in taken), None)
+            number = next((n for n in range(1, LAST_NUMBER + 1) if n not in taken), None)
         if number is None:
-            message = f"no number is free for {app}: all service addresses of {RANGE} are taken"
+            message = f"no number is free for {app}: all {LAST_NUMBER} of {RANGE} are taken"
             raise PlanRefused(message)
         given[app] = number
         taken.add(number)
     return given
+
+
+def _numbers_of(stack: StackState) -> dict[str, int]:
+    """Return the numbers of a stack's apps on a machine: of those that it has, and of those that it reaches."""
+    reached = {app: int(text.split(maxsplit=2)[1]) for app, text in stack.reach.items()}
+    return reached | {app: state.number for app, state in stack.apps.items() if state.number is not None}
 
 
 def _check_number(

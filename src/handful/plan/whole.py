@@ -8,6 +8,7 @@ from handful.errors import UsageError
 from handful.plan.back import history
 from handful.plan.conflicts import check_lock, check_machine
 from handful.plan.model import Change, Plan, Work
+from handful.plan.reach import steps
 from handful.plan.steps import end
 
 if TYPE_CHECKING:
@@ -32,9 +33,11 @@ def make_whole_plan(stack: str, facts: Mapping[str, Facts], intent: Intent, acti
         check_lock(here, stack)
     for machine, here in facts.items():
         mine = [name for name in intent.apps if name in here.stack(stack).apps]
-        if mine:
+        known = [name for name in intent.apps if name in here.stack(stack).reach and action == "remove"]
+        if mine or known:
             check_machine(here)
-            works.append(Work(machine, tuple(end(action, stack, name, here) for name in mine)))
+            ends = (end(action, stack, name, here) for name in mine)
+            works.append(Work(machine, (*steps(stack, dict.fromkeys(known, "")), *ends)))
             changes += [_change(machine, name, here.app(stack, name).current, action) for name in mine]
     past = history(stack, facts)
     number = past[-1].number + 1 if past else 1

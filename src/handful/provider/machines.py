@@ -9,6 +9,7 @@ from handful.errors import MachineError
 from handful.machine.access import Access
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from handful.config.model import Config
@@ -35,3 +36,12 @@ def reach(config: Config, stack: str, state: Path, sockets: Path | None = None) 
         for name, machine in config.machines.items()
     }
     return {name: replace(access, sockets=str(sockets) if sockets else None) for name, access in found.items()}
+
+
+def with_private(config: Config, machines: Mapping[str, Access]) -> Config:
+    """Return the config with the private addresses of machines that a lab has given theirs."""
+    given = {
+        name: machine.model_copy(update={"private": machine.private or machines[name].private})
+        for name, machine in config.machines.items()
+    }
+    return config.model_copy(update={"machines": given})

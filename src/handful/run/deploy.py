@@ -47,7 +47,7 @@ def fulfil(
     _make_images(project, plan, sources, operator)
     _check_room(plan, facts)
     send(plan, project.machines, operator)
-    uploads = {work.machine: _upload(project, work) for wave in plan.waves for work in wave}
+    uploads = {work.machine: _upload(project, work) for wave in plan.waves for work in wave if work.releases}
     carry_out(plan, project.machines, uploads, operator)
     _hooks(project, plan, names, "after_deploy", operator)
 

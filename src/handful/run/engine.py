@@ -81,7 +81,7 @@ def send(plan: Plan, machines: Mapping[str, Access], operator: Operator) -> None
 def carry_out(
     plan: Plan, machines: Mapping[str, Access], uploads: Mapping[str, Mapping[str, bytes]], operator: Operator
 ) -> None:
-    """Carry out a plan wave by wave; `uploads` maps a machine to the files of its bundle.
+    """Carry out a plan wave by wave; `uploads` maps a machine that is given releases to their files.
 
     A wave begins when the one before has ended well. Raises DeployFailed or Interrupted, naming the machines
     that took the plan, those that went back, and those that were not begun.
@@ -89,9 +89,10 @@ def carry_out(
     stop = threading.Event()
     done: list[str] = []
     for wave in plan.waves:
+        files = [uploads[each.machine] if each.releases else {} for each in wave]
         jobs = [
-            partial(_work, plan, each, machines[each.machine], uploads.get(each.machine, {}), operator, stop)
-            for each in wave
+            partial(_work, plan, each, machines[each.machine], given, operator, stop)
+            for each, given in zip(wave, files, strict=True)
         ]
         failures = {each.machine: error for each, error in zip(wave, _side_by_side(jobs, stop), strict=True) if error}
         done += [each.machine for each in wave if each.machine not in failures]

@@ -1,17 +1,4 @@
-# The proxy's side of one app: its fragment (on disk) and its slots (in the running proxy).
-# A fragment's servers are slots: in use (`server s1 10.211.0.5:8000`), leaving or arriving (`backup`), or free (`disabled`).
-
-# Where things of one app are; call it first, with stack and app set.
-# shellcheck disable=SC2034  # the other parts read journal
-app_paths() {
-  conf=$root/proxy/conf
-  routes=$conf/routes.map
-  routes_there=/etc/haproxy/conf/routes.map
-  fragment=$conf/50-$stack.$app.cfg
-  app_folder=$root/stacks/$stack/apps/$app
-  # Of a switch that is under way; who finds one finishes it or takes it back.
-  journal=$app_folder/deploying
-}
+# The running proxy: what it is told of one app's slots and routes, and how it reads its files anew.
 
 # proxy_say SOCKET COMMAND...: what the running proxy answers, over its unix socket.
 # The master answers only once the asking side has closed its half (tried, 3.0).
@@ -28,84 +15,6 @@ proxy_say() {
   ' "${proxy_run:-$root/proxy/run}/$1.sock" "${@:2}"
 }
 
-# Fills the arrays slot_address and slot_mode from the fragment.
-read_slots() {
-  local line
-  declare -gA slot_address=() slot_mode=()
-  [[ -e $fragment ]] || return 0
-  while read -r line; do
-    [[ $line =~ ^server\ (s[0-9]+)\ ([0-9.]+):[0-9]+(\ (backup|disabled))?$ ]] || continue
-    slot_address[${BASH_REMATCH[1]}]=${BASH_REMATCH[2]}
-    slot_mode[${BASH_REMATCH[1]}]=${BASH_REMATCH[4]:-active}
-  done <"$fragment"
-}
-
-# Puts addresses $2… into slots and gives these the mode $1; an address that has a slot keeps it.
-give_slots() {
-  local mode=$1 address slot number
-  shift
-  for address in "$@"; do
-    for slot in "${!slot_address[@]}"; do
-      [[ ${slot_address[$slot]} != "$address" || ${slot_mode[$slot]} == disabled ]] || { slot_mode[$slot]=$mode; continue 2; }
-    done
-    for ((number = 1; ; number++)); do
-      slot=s$number
-      [[ ${slot_mode[$slot]:-disabled} == disabled ]] || continue
-      slot_address[$slot]=$address slot_mode[$slot]=$mode
-      break
-    done
-  done
-}
-
-slot_of() {
-  local slot
-  for slot in "${!slot_address[@]}"; do
-    [[ ${slot_address[$slot]} != "$1" || ${slot_mode[$slot]} == disabled ]] || printf '%s' "$slot"
-  done
-}
-
-# The fragment without its servers: what cannot be changed without a reload.
-frame() {
-  local number
-  number=$(content "$app_folder/number")
-  know_subnet
-  printf '%s\n' "# $app of $stack: its service address, and its instances on this machine." \
-    "frontend $stack.$app" "  bind 10.210.$((number / 256)).$((number % 256)):$port" \
-    "  # Only this stack's containers and the machine itself." \
-    "  tcp-request connection reject unless { src 127.0.0.0/8 10.210.0.0/16 $subnet }" \
-    "$(sed -n 's/^frontend /  /p' "$folder/proxy.cfg")" \
-    "  default_backend $stack.$app" "" "backend $stack.$app" "$(sed -n 's/^backend /  /p' "$folder/proxy.cfg")"
-}
-
-# slots COUNT: the servers' lines, COUNT of them at least.
-slots() {
-  local number slot mode
-  for ((number = 1; number <= $1 || number <= ${#slot_mode[@]}; number++)); do
-    slot=s$number
-    mode=${slot_mode[$slot]:-disabled}
-    case $mode in
-      active) printf '  server %s %s:%s\n' "$slot" "${slot_address[$slot]}" "$port" ;;
-      backup) printf '  server %s %s:%s backup\n' "$slot" "${slot_address[$slot]}" "$port" ;;
-      *) printf '  server %s 192.0.2.1:9 disabled\n' "$slot" ;;
-    esac
-  done
-}
-
-# The machine's lock must be held by whoever writes here.
-write_fragment() {
-  local text
-  text=$(frame && slots "$1") && printf '%s\n' "$text" | put "$fragment"
-}
-
-count_slots() { [[ ! -e $fragment ]] && printf 0 || grep -c '^  server ' "$fragment"; }
-
-# True when the running proxy cannot take the change at runtime.
-needs_reload() {
-  [[ -e $fragment ]] || return 0
-  (($(count_slots) >= $1)) || return 0
-  [[ $(grep -v '^  server ' "$fragment") != "$(frame)" ]]
-}
-
 # join_slots ADDRESS...: new instances get their slots in the running proxy. Returns when it counts on each of them.
 join_slots() {
   local address slot commands=()
@@ -114,8 +23,10 @@ join_slots() {
     # Only from maintenance does a slot come back as up; from a drain it would keep the health of the last one in it (tried).
     # It comes back one failed check from down, and a check of the address before may still be under way (seen): `health up`
     # asks for as many failures as at any other time.
-    commands+=("set server $slot state maint" "set server $slot addr $address port $port" "set server $slot state ready"
-      "set server $slot health up")
+    commands+=("set server $slot state maint" "set server $slot addr $address port $port")
+    # What follows a slot follows its state, not its address.
+    [[ ! -e $reach ]] || commands+=("set server ${slot/\//.here/} addr $address port $port")
+    commands+=("set server $slot state ready" "set server $slot health up")
   done
   proxy_say admin "${commands[@]}" >/dev/null
   wait_serving "$@"
@@ -163,7 +74,7 @@ connections() {
   for pid in $(workers); do
     proxy_say master "@!$pid show stat" || true
   done | awk -F, -v backend="$stack.$app" -v wanted="$wanted" \
-    '$1 == backend && index(wanted, " " $2 " ") { sum += $5 } END { print sum + 0 }'
+    '($1 == backend || $1 == backend ".here") && index(wanted, " " $2 " ") { sum += $5 } END { print sum + 0 }'
 }
 
 # Process ids of the proxy's workers, old ones too.
@@ -244,18 +155,10 @@ rest_slots() {
   ((${#commands[@]} == 0)) || proxy_say admin "${commands[@]}" >/dev/null
 }
 
-# free_on_disk MODES ADDRESS...: their slots are free from now on, where the mode (backup, or nothing for one in use) is among
-# the regular expression's. The rest of the fragment stays, whichever release wrote it.
-free_on_disk() {
-  [[ -e $fragment ]] || return 0
-  awk -v modes="$1" -v gone=" ${*:2} " '{ split($3, at, ":")
-    if ($1 == "server" && $4 ~ modes && index(gone, " " at[1] " ")) print "  server " $2 " 192.0.2.1:9 disabled"; else print }' "$fragment" | put "$fragment"
-}
-
-# Takes the app's fragment and routes away.
+# Takes the app's routes away, and its fragment, unless it is reached on other machines.
 drop_traffic() {
-  [[ -e $fragment || -n $(present_routes) ]] || return 0
-  rm -f "$fragment"
+  [[ -e $fragment || -e $reach || -n $(present_routes) ]] || return 0
+  if [[ -e $reach ]]; then write_elsewhere; else rm -f "$fragment"; fi
   drop_routes disk
   write_edge
   reload_proxy
@@ -282,7 +185,7 @@ newest_worker() { proxy_say master "show proc" 2>/dev/null | awk '$2 == "worker"
 
 # True when the running proxy knows this app, or there is nothing to know.
 listening() {
-  [[ ! -e $fragment ]] || proxy_say admin "show servers state $stack.$app" 2>/dev/null | grep -q "^[0-9]* $stack\\.$app "
+  [[ ! -e $fragment ]] || proxy_say admin "show servers state $stack.$app" 2>/dev/null | grep -q '^# be_id '
 }
 
 proxy_up() { proxy_say admin "show info" >/dev/null 2>&1 && [[ -n $(newest_worker) ]]; }

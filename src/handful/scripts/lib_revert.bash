@@ -61,7 +61,7 @@ take_back() {
   mapfile -t new < <(awk '{ print $2 }' "$journal/new")
   if [[ ! -e $journal/fragment ]]; then
     drop_traffic
-  elif [[ $strategy != recreate && $(unserved "$fragment") == "$(unserved "$journal/fragment")" ]]; then
+  elif [[ $strategy != recreate && $(without_slots "$fragment") == "$(without_slots "$journal/fragment")" ]]; then
     mapfile -t old < <(active_addresses "$journal/fragment")
     read_slots
     # The files first: they must be right even when the proxy does not answer.
@@ -85,8 +85,7 @@ take_back() {
   unlock_machine
 }
 
-active_addresses() { awk '$1 == "server" && NF == 3 { split($3, at, ":"); print at[1] }' "$1"; }
-unserved() { grep -sv '^  server ' "$1" || true; }
+active_addresses() { own_slots "$1" | awk 'NF == 3 { split($3, at, ":"); print at[1] }'; }
 
 # Whoever was about to finish may have promoted the new instances and demoted the old ones.
 demote_new() {

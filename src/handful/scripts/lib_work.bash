@@ -62,14 +62,18 @@ forget_network() {
   docker network rm "handful-$stack" >/dev/null 2>&1 || true
 }
 
-# The names of a stack's apps are those of its folders that hold a number: in the name server's folder and in /etc/hosts.
+# The names of a stack's apps are those that have a number here, or are reached on other machines: in the name server's folder
+# and in /etc/hosts.
 sync_names() {
   local file number app lines='' block hosts=${HANDFUL_HOSTS:-/etc/hosts} mark="# handful: $stack"
-  for file in "$root/stacks/$stack"/apps/*/number; do
-    [[ -e $file ]] || continue
-    number=$(<"$file") app=$(basename "${file%/number}")
+  local -A numbers=()
+  for file in "$root/stacks/$stack"/reach/*; do [[ ! -e $file ]] || numbers[${file##*/}]=$(sed -n 's/^number //p' "$file"); done
+  for file in "$root/stacks/$stack"/apps/*/number; do [[ ! -e $file ]] || numbers[$(basename "${file%/number}")]=$(<"$file"); done
+  while read -r app; do
+    [[ -n $app ]] || continue
+    number=${numbers[$app]}
     lines+="10.210.$((number / 256)).$((number % 256)) $app.$stack.internal"$'\n'
-  done
+  done < <(printf '%s\n' "${!numbers[@]}" | sort)
   mkdir -p "$root/names"
   if [[ -z $lines ]]; then
     rm -f "$root/names/$stack"

@@ -126,14 +126,19 @@ put_stacks() {
 }
 
 add_stack() {
-  local folder=$1 app apps='' holder=null names history='[]'
+  local folder=$1 app apps='' reach='' holder=null names history='[]'
   # Locked means: somebody holds the lock now; who looks shares it with others who look. What the lock's file says is left over when nobody does.
   if [[ -e $folder/lock ]] && ! flock -n -s "$folder/lock" true; then quote_file "$folder/lock" && holder=$quoted; fi
   quote_file "$root/names/${folder##*/}" && names=$quoted
   [[ ${folder##*/} != "$stack" ]] || { quote_lines "$folder/history.jsonl" 400 && history=$quoted; }
   for app in "$folder"/apps/*/; do [[ ! -d $app ]] || add_app "${app%/}"; done
+  for app in "$folder"/reach/*; do
+    [[ -f $app ]] || continue
+    quote "${app##*/}" && reach+=",$quoted:"
+    quote_file "$app" && reach+=$quoted
+  done
   quote "${folder##*/}"
-  stacks+=",$quoted:{\"holder\":$holder,\"names\":$names,\"history\":$history,\"apps\":{${apps#,}}}"
+  stacks+=",$quoted:{\"holder\":$holder,\"names\":$names,\"history\":$history,\"apps\":{${apps#,}},\"reach\":{${reach#,}}}"
 }
 
 add_app() {

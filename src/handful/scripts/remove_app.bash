@@ -1,6 +1,6 @@
 # Takes an app from this machine: containers, releases, traffic, names. Volumes are kept.
 : "${stack:?}" "${app:?}" "${stop_timeout:?}"
-# uses: prelude lib_instances lib_proxy lib_work
+# uses: prelude lib_instances lib_fragment lib_proxy lib_work
 app_paths
 mapfile -t names < <(docker ps --all --filter "label=handful.stack=$stack" --filter "label=handful.app=$app" --format '{{.Names}}')
 lock_machine

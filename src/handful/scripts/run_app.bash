@@ -1,6 +1,6 @@
 # Runs one release on this machine: new instances start, prove their health, take over, and the old ones drain.
 : "${stack:?}" "${app:?}" "${release:?}" "${image:?}" "${port?}" "${network:?}" "${strategy:?}" "${memory?}" "${cpus?}" "${health_kind:?}" "${health_path?}" "${health_host?}" "${health_every_ms:?}" "${health_within_ms:?}" "${stop_timeout:?}" "${drain_timeout:?}" "${path:?}"
-# uses: prelude lib_instances lib_health lib_proxy lib_drain lib_revert
+# uses: prelude lib_instances lib_health lib_fragment lib_proxy lib_drain lib_revert
 
 folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 app_paths

@@ -1,0 +1,148 @@
+"""How is an app reached from a machine that does not run it, or not alone?
+
+Every machine with apps of a stack serves all of them, at the same addresses: through its own instances, and through
+the fronts of the other machines that run the app. What its proxy must know of that is a text, one file per app:
+
+    number 5                        gives service address and front
+    port 8000                       the app's own
+    front 10.114.0.1                this machine's private address
+    from 10.114.0.2 10.114.0.3      who may come to the front
+    peer m2 10.114.0.2 2            a machine that runs the app, and how many instances it has
+    frontend … / backend …          as in a release's proxy.cfg
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from handful.plan.model import Change, Step
+from handful.plan.order import machines_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from handful.config.model import Config
+    from handful.plan.model import Goal
+
+
+@dataclass(frozen=True)
+class Served:
+    """An app with a port: its number, the settings of what is to run, where it will run, and what it leaves."""
+
+    number: int
+    settings: Mapping[str, Any]
+    instances: int
+    runs: tuple[str, ...]
+    leaves: tuple[str, ...]
+
+
+def members(config: Config) -> tuple[str, ...]:
+    """Return the machines that share their apps: those with an app and a private address, in the file's order."""
+    placed = {machine for name in config.apps for machine in machines_of(name, config)}
+    return tuple(name for name, machine in config.machines.items() if name in placed and machine.private)
+
+
+def served(goal: Goal, given: Mapping[str, int], removals: Iterable[Change]) -> dict[str, Served]:
+    """Return the apps that are, or are about to be, reached at a service address; `given` are their numbers."""
+    found, removals = {}, tuple(removals)
+    for name, number in given.items():
+        settings = _settings(goal, name)
+        if settings and settings["port"] is not None and settings["network"] == "stack":
+            places = [machine for machine in machines_of(name, goal.config) if machine in goal.facts]
+            new = name in goal.releases
+            runs = tuple(place for place in places if new or goal.facts[place].app(goal.stack, name).current)
+            leaves = tuple(change.machine for change in removals if change.app == name)
+            found[name] = Served(number, settings, goal.config.apps[name].instances, runs, leaves)
+    return found
+
+
+def texts(config: Config, machine: str, apps: Mapping[str, Served], *, final: bool) -> dict[str, str]:
+    """Return the text of each app that a machine must know more of than its own instances.
+
+    `final`: as it stands in the end; until then a machine that the app leaves is reached, too.
+    """
+    all_members = members(config)
+    if machine not in all_members:
+        return {}
+    others = [name for name in all_members if name != machine]
+    found = {}
+    for name, app in apps.items():
+        runs = app.runs if final else (*app.runs, *app.leaves)
+        peers = [other for other in others if other in runs]
+        if peers or (machine in runs and others):
+            found[name] = _text(config, machine, others, peers, app)
+    return found
+
+
+def _text(config: Config, machine: str, others: Iterable[str], peers: Iterable[str], app: Served) -> str:
+    private = {name: str(config.machines[name].private) for name in config.machines}
+    lines = [
+        f"number {app.number}", f"port {app.settings['port']}", f"front {private[machine]}",
+        f"from {' '.join(private[name] for name in others)}",
+        *(f"peer {name} {private[name]} {app.instances}" for name in peers),
+        *app.settings["proxy"],
+    ]
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a machine learns of apps: texts before anything moves, and those that change in the end.
+
+    An empty text: nothing beyond the instances here.
+    """
+
+    first: Mapping[str, str]
+    last: Mapping[str, str]
+
+
+def changes(goal: Goal, apps: Mapping[str, Served]) -> dict[str, Known]:
+    """Return what each machine has to learn; nothing for one that never was, and is not about to be, set up."""
+    found = {}
+    for machine, here in goal.facts.items():
+        first, last = (texts(goal.config, machine, apps, final=final) for final in (False, True))
+        present = here.stack(goal.stack).reach
+        placed = any(machine in app.runs for app in apps.values())
+        if not (placed or (here.docker and here.parts)):
+            found[machine] = Known({}, {})
+            continue
+        found[machine] = Known(_differences(present, first), _differences(first, last))
+    return found
+
+
+def steps(stack: str, learned: Mapping[str, str]) -> tuple[Step, ...]:
+    """Return the steps that write texts down."""
+    return tuple(Step("reach_app", {"stack": stack, "app": app, "text": text}) for app, text in learned.items())
+
+
+def told(known: Mapping[str, Known], others: Iterable[Change]) -> list[Change]:
+    """Return what a plan says of it, where nothing else is said of the app on the machine."""
+    busy = {(change.machine, change.app) for change in others if change.action != "nothing"}
+    return [
+        Change(machine, app, "reach", reasons=(_places(text),))
+        for machine, each in known.items()
+        for app, text in (dict(each.first) | dict(each.last)).items()
+        if (machine, app) not in busy
+    ]
+
+
+def _places(text: str) -> str:
+    names = [line.split()[1] for line in text.splitlines() if line.startswith("peer ")]
+    return f"it runs on {', '.join(names)}" if names else "it runs on no other machine"
+
+
+def _differences(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:
+    """Return the texts that differ; an empty one for what is not there any more."""
+    names = sorted(before.keys() | after.keys())
+    return {name: after.get(name, "") for name in names if before.get(name, "") != after.get(name, "")}
+
+
+def _settings(goal: Goal, name: str) -> Mapping[str, Any] | None:
+    """Return the settings of the release that is to run, or of the one that runs somewhere; None when none does."""
+    if name in goal.releases:
+        settings: Mapping[str, Any] = goal.releases[name].manifest["settings"]
+        return settings
+    states = (here.app(goal.stack, name) for here in goal.facts.values())
+    manifests = (state.releases.get(state.current, {}) for state in states if state.current)
+    return next((manifest["settings"] for manifest in manifests if manifest), None)

@@ -1,0 +1,125 @@
+"""Which machine takes which steps, and when?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handful.errors import PlanRefused
+from handful.plan import reach, steps
+from handful.plan.conflicts import check_disk
+from handful.plan.model import Step, Work
+from handful.plan.order import machines_of
+from handful.plan.traffic import numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from handful.facts.model import Facts
+    from handful.plan.model import Change, Goal, Intent, Release
+
+
+def make_waves(goal: Goal, changes: Sequence[Change]) -> tuple[tuple[tuple[Work, ...], ...], list[Change]]:
+    """Return who works when, and the changes that come of it where nothing else happens to an app.
+
+    One machine after the other; then all that only learn where apps are, side by side; then those that lose an app.
+    What an app has left is forgotten in the end, when it has gone from there.
+    """
+    given = numbers(goal.stack, _sharing(goal), goal.facts)
+    removals = [change for change in changes if change.action == "remove"]
+    known = reach.changes(goal, reach.served(goal, given, removals))
+    learns = {machine: reach.steps(goal.stack, each.first) for machine, each in known.items()}
+    works = [_work(goal, machine, changes, given, learns[machine]) for machine in goal.facts]
+    busy = [work for work in works if work.steps]
+    learning = tuple(work for work in busy if all(step.script == "reach_app" for step in work.steps))
+    losing = [work for work in busy if any(step.script == "remove_app" for step in work.steps)]
+    turns = [(work,) for work in busy if work not in learning and work not in losing]
+    forgetting = tuple(Work(name, reach.steps(goal.stack, each.last)) for name, each in known.items() if each.last)
+    waves = (*turns, learning, *((work,) for work in losing), forgetting)
+    return tuple(wave for wave in waves if wave), reach.told(known, changes)
+
+
+def _work(
+    goal: Goal, machine: str, changes: Iterable[Change], given: Mapping[str, int], learns: tuple[Step, ...]
+) -> Work:
+    here, intent = goal.facts[machine], goal.intent
+    mine = [change for change in changes if change.machine == machine and change.action != "nothing"]
+    moving = [change.app for change in mine if change.action != "remove"]
+    gone = [change for change in mine if change.action == "remove"]
+    placed = any(machine in machines_of(name, goal.config) for name in goal.releases)
+    whole = intent.what in {"deploy", "apply"}
+    needs_setup = learns or (placed and (moving or whole))
+    first = steps.setup(here, intent.images, intent.handful) if needs_setup else ()
+    if not moving and not gone and not first and not learns:
+        return Work(machine, ())
+    wanted = [goal.releases[app] for app in moving]
+    uploads = tuple(each for each in wanted if each.id not in here.app(goal.stack, each.app).releases)
+    _check_uploads(machine, uploads, intent)
+    images = _images(here, wanted, first, intent.images)
+    if images:
+        check_disk(here, 0)
+    inner = _app_steps(goal, machine, moving, uploads, given) if moving else ()
+    ends = (steps.end("remove", goal.stack, change.app, here) for change in gone)
+    return Work(machine, (*first, *_with(learns, inner), *ends), uploads, images)
+
+
+def _with(learns: tuple[Step, ...], inner: Sequence[Step]) -> tuple[Step, ...]:
+    """Put what a machine learns behind the places of its apps, and before anything runs."""
+    places = [step for step in inner if step.script in {"ensure_network", "place_app"}]
+    return (*places, *learns, *inner[len(places) :])
+
+
+def _check_uploads(machine: str, uploads: tuple[Release, ...], intent: Intent) -> None:
+    """Refuse to go to a release that the machine does not keep: it cannot be made again from the source of today."""
+    if any(upload.app in intent.targets for upload in uploads):
+        names = ", ".join(f"{upload.app} {upload.id}" for upload in uploads)
+        message = f"{machine} does not keep {names}"
+        raise PlanRefused(message, advice="See: handful history. A deploy of the older source brings it back.")
+
+
+def _app_steps(
+    goal: Goal, machine: str, moving: Sequence[str], uploads: Iterable[Release], given: Mapping[str, int]
+) -> tuple[Step, ...]:
+    stack, apps = goal.stack, goal.config.apps
+    commands = [app for app in moving if _runs_command(goal, app, machine)]
+    return (
+        Step("ensure_network", {"stack": stack}),
+        *(steps.place(stack, app, apps[app], given.get(app)) for app in moving),
+        *(steps.receive(stack, upload.app, upload.id) for upload in uploads),
+        *steps.run(stack, {app: goal.releases[app].id for app in moving}, apps, commands),
+    )
+
+
+def _sharing(goal: Goal) -> dict[str, tuple[str, ...]]:
+    """Return the apps that have a service address, or get one now, and the machines on which it must be free."""
+    everywhere, facts = reach.members(goal.config), goal.facts.values()
+    known = {name for name in goal.config.apps if any(here.app(goal.stack, name).number is not None for here in facts)}
+    return {
+        name: tuple(dict.fromkeys([*machines_of(name, goal.config), *everywhere]))
+        for name in goal.config.apps
+        if _is_served(goal, name) and (name in goal.releases or name in known)
+    }
+
+
+def _is_served(goal: Goal, name: str) -> bool:
+    """Whether an app has a service address: what is to run decides, which for a rollback is not what the file says."""
+    app = goal.config.apps[name]
+    if name in goal.releases:
+        settings = goal.releases[name].manifest["settings"]
+        return settings["port"] is not None and settings["network"] == "stack"
+    return app.port is not None and app.network == "stack"
+
+
+def _runs_command(goal: Goal, app: str, machine: str) -> bool:
+    """Once per deploy, on the first of its machines, and not for a release that runs somewhere already."""
+    if goal.intent.targets or not goal.config.apps[app].release_command:
+        return False
+    here = [name for name in goal.facts if name in machines_of(app, goal.config)]
+    wanted = goal.releases[app].id
+    return machine == here[0] and all(goal.facts[name].app(goal.stack, app).current != wanted for name in here)
+
+
+def _images(
+    here: Facts, releases: Iterable[Release], first: tuple[Step, ...], system: Mapping[str, str]
+) -> tuple[str, ...]:
+    needed = [str(each.settings["image"]) for each in releases] + (list(system.values()) if first else [])
+    return tuple(dict.fromkeys(image for image in needed if image not in here.images))

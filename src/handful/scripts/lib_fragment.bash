@@ -1,0 +1,173 @@
+# The proxy's files of one app: its fragment, with slots for the instances here, and the way to those on other machines.
+# Slots are in use (`server s1 10.211.0.5:8000`), leaving or arriving (`backup`), or free (`disabled`).
+# A machine that shares an app with others has a file `reach/APP` of its stack, as a deploy writes it: lines
+#   number N · port P · front ADDRESS (this machine's private one) · from ADDRESS… (who may come to it) ·
+#   peer NAME ADDRESS WEIGHT (another machine that runs it) · frontend … and backend … (as in proxy.cfg)
+
+# Where things of one app are; call it first, with stack and app set.
+# shellcheck disable=SC2034  # the other parts read journal
+app_paths() {
+  conf=$root/proxy/conf
+  routes=$conf/routes.map
+  routes_there=/etc/haproxy/conf/routes.map
+  fragment=$conf/50-$stack.$app.cfg
+  app_folder=$root/stacks/$stack/apps/$app
+  reach=$root/stacks/$stack/reach/$app
+  # Of a switch that is under way; who finds one finishes it or takes it back.
+  journal=$app_folder/deploying
+}
+
+# Fills the arrays slot_address and slot_mode from the fragment.
+read_slots() {
+  local line
+  declare -gA slot_address=() slot_mode=()
+  [[ -e $fragment ]] || return 0
+  while read -r line; do
+    [[ $line =~ ^server\ (s[0-9]+)\ ([0-9.]+):[0-9]+(\ (backup|disabled))?$ ]] || continue
+    slot_address[${BASH_REMATCH[1]}]=${BASH_REMATCH[2]}
+    slot_mode[${BASH_REMATCH[1]}]=${BASH_REMATCH[4]:-active}
+  done <"$fragment"
+}
+
+# Puts addresses $2… into slots and gives these the mode $1; an address that has a slot keeps it.
+give_slots() {
+  local mode=$1 address slot number
+  shift
+  for address in "$@"; do
+    for slot in "${!slot_address[@]}"; do
+      [[ ${slot_address[$slot]} != "$address" || ${slot_mode[$slot]} == disabled ]] || { slot_mode[$slot]=$mode; continue 2; }
+    done
+    for ((number = 1; ; number++)); do
+      slot=s$number
+      [[ ${slot_mode[$slot]:-disabled} == disabled ]] || continue
+      slot_address[$slot]=$address slot_mode[$slot]=$mode
+      break
+    done
+  done
+}
+
+slot_of() {
+  local slot
+  for slot in "${!slot_address[@]}"; do
+    [[ ${slot_address[$slot]} != "$1" || ${slot_mode[$slot]} == disabled ]] || printf '%s' "$slot"
+  done
+}
+
+# reached KEY: what the lines of `reach` that begin with KEY say.
+reached() { [[ ! -e $reach ]] || sed -n "s/^$1 //p" "$reach"; }
+
+# The lines of the app itself, for a frontend or a backend; `lines` has those of proxy.cfg.
+part() { sed -n "s/^$1 /  /p" <<<"$lines"; }
+
+# fragment_text COUNT: the whole fragment with so many slots at least. Needs number, port and lines.
+fragment_text() {
+  local front subnet
+  front=$(reached front)
+  # An edge has no instance, and no network, of the stack.
+  subnet=$(content "$root/stacks/$stack/subnet")
+  printf '%s\n' "# $app of $stack: its service address, and its instances${front:+ here and on other machines}." \
+    "frontend $stack.$app" "  bind 10.210.$((number / 256)).$((number % 256)):$port" \
+    "  # Only this stack's containers and the machine itself." \
+    "  tcp-request connection reject unless { src 127.0.0.0/8 10.210.0.0/16 $subnet }" \
+    "$(part frontend)" "  default_backend $stack.$app" '' \
+    "backend $stack.$app" "$(part backend)"
+  [[ -z $front ]] || peers
+  slots "$1" ''
+  [[ -z $front ]] || front_text "$1"
+}
+
+# The other machines that run the app: each is as ready as its own proxy says.
+peers() {
+  local name address weight
+  while read -r name address weight; do
+    [[ -z $name ]] || printf '  server peer.%s %s weight %d no-check track %s/peer.%s\n' \
+      "$name" "$address:$((20000 + number))" "$weight" "$stack.$app.peers" "$name"
+  done < <(reached peer; echo)
+}
+
+# front_text COUNT: the way for the other machines' proxies, to the instances here and no further; who asks whether there are any;
+# and whom this machine asks.
+front_text() {
+  local name address from
+  from=$(reached from)
+  printf '%s\n' '' "frontend $stack.$app.front" "  bind $front:$((20000 + number))" \
+    "  # Only the other machines' proxies, and only while somebody here can answer." \
+    "  tcp-request connection reject unless { src $from }" "  tcp-request connection reject if { nbsrv($stack.$app.here) eq 0 }" \
+    "$(part frontend)" "  default_backend $stack.$app.here" '' \
+    "backend $stack.$app.ready" '  mode http' "  http-request deny unless { src $from }" \
+    "  http-request return status 200 if { nbsrv($stack.$app.here) gt 0 }" '  http-request return status 503' '' \
+    "backend $stack.$app.peers" '  # A machine that is gone is found out in less than three seconds.' '  mode http' '  timeout connect 500ms' \
+    '  timeout check 500ms' '  option httpchk' "  http-check send meth GET uri /ready/$stack/$app" '  http-check expect status 200' \
+    '  default-server check inter 500ms fall 2 rise 1'
+  while read -r name address _; do [[ -z $name ]] || printf '  server peer.%s %s:20000\n' "$name" "$address"; done < <(reached peer; echo)
+  printf '%s\n' '' "backend $stack.$app.here" "$(part backend)"
+  slots "$1" " no-check track $stack.$app/"
+}
+
+# slots COUNT TRACK: the slots' lines, COUNT of them at least; those that only follow the slots of another backend end with TRACK.
+slots() {
+  local number slot mode free=disabled track=''
+  for ((number = 1; number <= $1 || number <= ${#slot_mode[@]}; number++)); do
+    slot=s$number
+    mode=${slot_mode[$slot]:-disabled}
+    [[ -z $2 ]] || track=$2$slot free=
+    case $mode in
+      active) printf '  server %s %s:%s%s\n' "$slot" "${slot_address[$slot]}" "$port" "$track" ;;
+      backup) printf '  server %s %s:%s backup%s\n' "$slot" "${slot_address[$slot]}" "$port" "$track" ;;
+      *) printf '  server %s 192.0.2.1:9 %s\n' "$slot" "$free${track# }" ;;
+    esac
+  done
+}
+
+# The machine's lock must be held by whoever writes here.
+write_fragment() {
+  local text number lines
+  number=$(content "$app_folder/number") lines=$(content "$folder/proxy.cfg")
+  text=$(fragment_text "$1") && printf '%s\n' "$text" | put "$fragment"
+}
+
+# write_elsewhere: the fragment of an app that has no instance here.
+write_elsewhere() {
+  local text number lines port
+  local -A slot_mode=()
+  number=$(reached number) port=$(reached port) lines=$(grep -E '^(frontend|backend) ' "$reach")
+  text=$(fragment_text 0) && printf '%s\n' "$text" | put "$fragment"
+}
+
+# Slots by themselves, without those that follow them.
+own_slots() { grep -sE '^  server s[0-9]+ [0-9.]+:[0-9]+( backup| disabled)?$' "$1" || true; }
+without_slots() { grep -svE '^  server s[0-9]+ ' "$1" || true; }
+count_slots() { own_slots "$fragment" | wc -l; }
+
+# needs_reload COUNT: true when the running proxy cannot take the change at runtime.
+needs_reload() {
+  local number lines
+  [[ -e $fragment ]] || return 0
+  (($(count_slots) >= $1)) || return 0
+  number=$(content "$app_folder/number") lines=$(content "$folder/proxy.cfg")
+  [[ $(without_slots "$fragment") != "$(slot_mode=() && fragment_text 0)" ]]
+}
+
+# free_on_disk MODES ADDRESS...: their slots are free from now on, where the mode (backup, or nothing for one in use) is among
+# the regular expression's. The rest of the fragment stays, whichever release wrote it.
+free_on_disk() {
+  [[ -e $fragment ]] || return 0
+  awk -v modes="$1" -v gone=" ${*:2} " '{ split($3, at, ":"); mode = $4 == "backup" ? $4 : "" }
+    $1 == "server" && $2 ~ /^s[0-9]+$/ && mode ~ modes && index(gone, " " at[1] " ") {
+      print "  server " $2 " 192.0.2.1:9 " ($NF ~ "/" ? "no-check track " $NF : "disabled"); next } { print }' "$fragment" | put "$fragment"
+}
+
+# Who asks whether an app has instances here asks on one port, for all apps: GET /ready/STACK/APP.
+write_ready() {
+  local fronts address
+  fronts=$({ cat -- "$root"/stacks/*/reach/* 2>/dev/null || true; } | sed -n 's/^front //p' | sort -u)
+  [[ -n $fronts ]] || { rm -f "$conf/20-ready.cfg" && return 0; }
+  {
+    printf '%s\n' '# Whether an app has a healthy instance here: the other machines ask.' 'frontend handful.ready' '  mode http'
+    while read -r address; do printf '  bind %s:20000\n' "$address"; done <<<"$fronts"
+    printf '%s\n' '  use_backend %[path,field(3,/)].%[path,field(4,/)].ready'
+  } | put "$conf/20-ready.cfg"
+}
+
+# A container's packets leave this machine under its private address, which fronts trust: those to a front are dropped before that.
+guard_fronts() { bash "$root/fronts.bash" || fail "the fronts of other machines could not be closed to containers" "" "handful needs iptables, as Docker does."; }

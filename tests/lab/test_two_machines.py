@@ -1,0 +1,133 @@
+"""Two machines, one service: names, fronts, balance, and what happens when a machine is gone."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from client import Load
+from lab_support import Lab, Project, hello, tiny, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.lab
+BOTH = ("m1", "m2")
+
+
+def inside(project: Project, words: str, app: str = "web", machine: str = "m2") -> str:
+    """Run a program inside of an app's first instance; return what it says, and `refused` when it fails."""
+    return project.sh(f"docker exec $stack.{app}-1 {words} 2>/dev/null || echo refused", machine).strip()
+
+
+def front(project: Project, lab: Lab, machine: str = "m1", app: str = "web") -> str:
+    """Return ADDRESS:PORT of an app's front on a machine."""
+    number = int(project.sh(f"sed -n 's/^number //p' /var/lib/handful/stacks/$stack/reach/{app}", machine))
+    return f"{lab.access[machine].private}:{20_000 + number}"
+
+
+@pytest.fixture
+def unplugged(lab: Lab) -> Iterator[str]:
+    """Give the name of the network that the lab's machines share; the second machine is in it again in the end."""
+    name = f"handful-lab-{lab.stack}"
+    yield name
+    words = ["docker", "network", "connect", "--ip", lab.address("m2"), name, f"{name}.m2"]
+    subprocess.run(words, capture_output=True, check=False)
+    wait_until(lambda: "yes" in lab.sh("m2", "echo yes", check=False), 30)
+
+
+def test_an_app_needs_one_on_another_machine(project: Project) -> None:
+    """The database comes up first although its machine stands last; from a container on the other one it is db:8000."""
+    project.write(
+        machines=BOTH, private=True,
+        web=tiny(machines=["m1"], needs=["db"]), db=tiny(machines=["m2"], protocol="tcp", health={"tcp": True}),
+    )
+    said = project.handful("deploy", "--json")
+    switched = [(event["machine"], event["text"][:3]) for event in said.events if event["event"] == "switched"]
+    assert switched == [("m2", "db "), ("m1", "web")]
+    for name in ("db", f"db.{project.name}.internal"):
+        assert inside(project, f"timeout 5 wget -q -O - http://{name}:8000/up", machine="m1") == "ok"
+    assert inside(project, "timeout 5 wget -q -O - http://web:8000/up", "db", "m2") == "ok"
+    assert project.sh(f"curl -s -m 5 http://db.{project.name}.internal:8000/up") == "ok"
+    assert "nothing to do" in project.handful("deploy").out
+    assert project.handful("plan", "--check").code == 0
+    project.handful("remove", "db", "--yes")
+    assert inside(project, "timeout 5 wget -q -O - http://db:8000/up", machine="m1") == "refused"
+    assert "db" not in project.sh("cat /var/lib/handful/names/$stack")
+
+
+def test_a_front_is_closed_to_containers(project: Project, lab: Lab, tmp_path: Path) -> None:
+    """To those of another stack and of one's own, on the same machine and on the other; the other machine itself may come."""
+    project.write(machines=BOTH, private=True, web=tiny(machines=["m1", "m2"]))
+    project.handful("deploy")
+    other = Project(lab, tmp_path / "other", project.name + "x")
+    other.folder.mkdir()
+    other.write(machines=BOTH, private=True, web=tiny(machines=["m1", "m2"], env={"VERSION": "theirs"}))
+    other.handful("deploy")
+    try:
+        target = front(project, lab)
+        assert project.sh(f"curl -s -m 5 http://{target}/up", "m2") == "ok"
+        for stack in (project, other):
+            assert inside(stack, "timeout 5 wget -q -O - http://web:8000/up") == "ok"
+            for machine in BOTH:
+                assert inside(stack, f"timeout 3 wget -q -O - http://{target}/up", machine=machine) == "refused", machine
+        assert "theirs" in inside(other, "timeout 5 wget -q -O - http://web:8000/")
+        assert "theirs" not in inside(project, "timeout 5 wget -q -O - http://web:8000/")
+    finally:
+        other.handful("remove", "web", "--yes")
+    assert inside(project, "timeout 5 wget -q -O - http://web:8000/up") == "ok"
+
+
+def test_all_instances_of_a_machine_can_go_unnoticed(project: Project, lab: Lab) -> None:
+    """A deploy over both machines, a stop of one machine's instances and a reboot of the proxy's fellow: 0 failed requests."""
+    project.write(machines=BOTH, private=True, web=hello(project, "two.test", machines=["m1", "m2"], env={"VERSION": "1"}))
+    project.handful("deploy")
+    edges = [f"http://{lab.address(machine)}:80" for machine in BOTH]
+    with Load(edges, "two.test") as load:
+        project.change("web", env={"VERSION": "2"})
+        project.handful("deploy")
+        project.handful("rollback")
+    summary = load.result()
+    assert summary.failed == 0, summary
+    project.sh("docker stop -t 5 $stack.web-1 $stack.web-2 2>/dev/null; true")
+    wait_until(lambda: project.get("/up").endswith("200"), 3)
+    assert "instances of web run on m1" in project.handful("status").out
+    project.handful("apply")
+    assert project.leftovers() == ""
+
+
+def test_a_machine_that_is_cut_off_is_left_out_within_three_seconds(project: Project, lab: Lab, unplugged: str) -> None:
+    """Requests begun more than three seconds after the cut are answered, all of them, by the other machine."""
+    project.write(machines=BOTH, private=True, web=hello(project, "cut.test", machines=["m1", "m2"]))
+    project.handful("deploy")
+    subprocess.run(["docker", "network", "disconnect", unplugged, f"{unplugged}.m2"], check=True)
+    wait_until(lambda: "DOWN" in project.sh(f"{STAT} | grep ',peer.m2,' | head -n 1"), 3)
+    with Load([f"http://{lab.address('m1')}:80"], "cut.test") as load:
+        wait_until(lambda: project.get("/up").endswith("200"), 3)
+    summary = load.result()
+    assert summary.failed == 0, summary
+
+
+STAT = """perl -e 'socket($p, 1, 1, 0) && connect($p, pack("Sa*x", 1, "/var/lib/handful/proxy/run/admin.sock")) or die;
+syswrite($p, "show stat\\n"); shutdown($p, 1); print while <$p>' | grep "^$stack"."""
+
+
+def test_an_app_moves_to_another_machine(project: Project, lab: Lab) -> None:
+    """Its callers do not notice: it runs in its new place, all know it, and then it goes from the old one."""
+    project.write(machines=BOTH, private=True, web=tiny(machines=["m1"]), api=tiny(machines=["m1", "m2"]))
+    project.handful("deploy")
+    project.change("web", machines=["m2"])
+    ask = "for i in $(seq 400); do curl -s -o /dev/null -m 5 -w '%{http_code}\\n' http://web.$stack.internal:8000/up; sleep 0.02; done | sort | uniq -c"
+    asking = subprocess.Popen(
+        ["ssh", "-F", str(lab.ssh_config), "-l", "root", lab.address("m1"), f"stack={project.name}\n{ask}"],
+        stdout=subprocess.PIPE, text=True,
+    )
+    said = project.handful("apply")
+    assert "remove" in said.out
+    counted, _ = asking.communicate(timeout=120)
+    assert counted.split() == ["400", "200"], counted
+    assert "nothing to do" in project.handful("apply").out
+    assert project.containers("m1") == [f"{project.name}.api-1"]
+    assert inside(project, "timeout 5 wget -q -O - http://web:8000/up", "api", "m1") == "ok"

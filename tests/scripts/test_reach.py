@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from script_containers import Behaviour
+from script_machine import Machine
+from script_poll import until
+from script_traffic import Traffic
+from script_whole import wholly_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from script_release import Made
+
+PRIVATE = {"m1": "10.114.0.1", "m2": "10.114.0.2"}
+FRONT = 20_001
+
+
+@pytest.fixture
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Machine, Machine]]:
+    """Give two machines with a private network between them."""
+    made = [Machine(tmp_path_factory.mktemp(name)) for name in PRIVATE]
+    try:
+        first, second = (str(machine.namespace.first) for machine in made)
+        subprocess.run(["ip", "link", "add", "private", "netns", first, "type", "veth", "peer", "private", "netns", second], check=True)
+        for machine, address in zip(made, PRIVATE.values(), strict=True):
+            machine.inside("ip", "address", "add", f"{address}/24", "dev", "private")
+            machine.inside("ip", "link", "set", "private", "up")
+            machine.set_up()
+        yield made[0], made[1]
+    finally:
+        for machine in made:
+            machine.close()
+
+
+def learn(machine: Machine, made: Made, here: str, runs_on: tuple[str, ...] = ("m1", "m2")) -> None:
+    """Tell a machine where an app runs, as a deploy does."""
+    other = next(address for name, address in PRIVATE.items() if name != here)
+    peers = [f"peer {name} {PRIVATE[name]} 1" for name in runs_on if name != here]
+    head = [f"number {made.number}", f"port {made.config.apps[made.app].port}", f"front {PRIVATE[here]}", f"from {other}"]
+    text = "\n".join([*head, *peers, *made.release.manifest["settings"]["proxy"]]) if runs_on else ""
+    said = machine.alone("reach_app", stack=made.stack, app=made.app, text=text)
+    assert said.code == 0, said
+
+
+def spread(machine: Machine, **keys: str) -> set[str]:
+    """Return who answers."""
+    return {machine.get(**keys) for _ in range(12)}
+
+
+def test_an_app_is_reached_where_it_has_no_instance(pair: tuple[Machine, Machine]) -> None:
+    """At the same address and by the same name as where it runs."""
+    m1, m2 = pair
+    web = m1.make(1)
+    learn(m1, web, "m1", ("m1",))
+    m1.deployed(web)
+    learn(m2, web, "m2", ("m1",))
+    until(lambda: m2.get() == f"200 {web.id} web-1", "m2 does not reach web")
+    assert "10.210.0.1 web.shop.internal" in m2.hosts.read_text()
+    learn(m2, web, "m2", ())
+    assert "web" not in m2.hosts.read_text()
+    assert not m2.fragment().exists()
+    with pytest.raises(ConnectionRefusedError):
+        m2.get()
+
+
+def test_requests_go_to_the_instances_of_all_machines(pair: tuple[Machine, Machine]) -> None:
+    """Half of each machine's go to the other one; and no further: what came over a front stays."""
+    m1, m2 = pair
+    web = m1.make(1, instances=1)
+    other = m2.make(2, instances=1)
+    for machine, made, name in ((m1, web, "m1"), (m2, other, "m2")):
+        learn(machine, made, name)
+        machine.deployed(made)
+    both = {f"200 {web.id} web-1", f"200 {other.id} web-1"}
+    for machine in pair:
+        until(lambda machine=machine: spread(machine) == both, "not both are reached")
+    m2.docker.end(m2.instances()[0], 3)
+    until(lambda: spread(m1) == {f"200 {web.id} web-1"}, "m1 still asks m2")
+    until(lambda: spread(m2) == {f"200 {web.id} web-1"}, "m2 does not ask m1")
+
+
+def test_a_switch_is_not_noticed_on_the_other_machine(pair: tuple[Machine, Machine]) -> None:
+    """The switch happens in the running proxy, for those that come over the front, too."""
+    m1, m2 = pair
+    learn(m1, m1.make(1), "m1", ("m1",))
+    first = m1.deployed(m1.make(1))
+    learn(m2, first, "m2", ("m1",))
+    until(lambda: m2.get().startswith("200 "))
+    with Traffic(m2) as traffic, Traffic(m1) as own:
+        for counter in (2, 3, 4):
+            made = m1.deployed(m1.make(counter))
+            traffic.more()
+        wholly_in(m1, made)
+    assert traffic.failures == own.failures == []
+    assert len(traffic.answers) >= 4
+    assert m1.tap.lines("haproxy -c") != []
+    assert m1.ready() == m1.ready("web.here")
+
+
+def test_an_app_comes_to_a_machine_and_leaves_it_unnoticed(pair: tuple[Machine, Machine]) -> None:
+    """While it runs on m1 all the time, m2 gets an instance, and loses it."""
+    m1, m2 = pair
+    web = m1.make(1)
+    learn(m1, web, "m1")
+    m1.deployed(web)
+    learn(m2, web, "m2")
+    until(lambda: m2.get().startswith("200 "))
+    with Traffic(m2) as traffic:
+        m2.deployed(m2.make(1))
+        traffic.more()
+        said = m2.alone("remove_app", stack="shop", app="web", stop_timeout="1")
+        assert said.code == 0, said
+        traffic.more()
+    assert traffic.failures == []
+    assert m2.slots() == {}
+    assert "web.shop.internal" in m2.hosts.read_text()
+
+
+def test_a_first_deploy_that_fails_leaves_the_other_machine_s_instances(pair: tuple[Machine, Machine]) -> None:
+    """What m2 knew of m1 is there again, and traffic never ended."""
+    m1, m2 = pair
+    web = m1.make(1)
+    learn(m1, web, "m1")
+    m1.deployed(web)
+    learn(m2, web, "m2")
+    before = m2.fragment().read_text()
+    until(lambda: m2.get().startswith("200 "))
+    with Traffic(m2) as traffic:
+        assert m2.deploy(m2.make(2, Behaviour(exits=1))).outcome == "failed"
+        gate = m2.tap.gate("update --restart unless-stopped")
+        running = m2.begin_deploy(m2.make(3))
+        gate.wait()
+        running.kill()
+        gate.open()
+        assert running.end().outcome == "interrupted"
+        traffic.more()
+    assert traffic.failures == []
+    until(lambda: m2.fragment().read_text() == before, "the fragment is another")
+    assert "web.shop.internal" in m2.hosts.read_text()
+
+
+def test_a_front_is_for_the_other_machines_alone(pair: tuple[Machine, Machine]) -> None:
+    """Neither the machine itself nor a container of it gets an answer."""
+    m1, m2 = pair
+    web = m1.make(1)
+    learn(m1, web, "m1", ("m1",))
+    m1.deployed(web)
+    assert m2.get(address=PRIVATE["m1"], port=FRONT) == f"200 {web.id} web-1"
+    assert m2.get("/ready/shop/web", PRIVATE["m1"], 20_000) == "200 "
+    assert m2.get("/ready/shop/nobody", PRIVATE["m1"], 20_000).startswith("503 ")
+    for origin in (PRIVATE["m1"], "10.211.0.9"):
+        with pytest.raises(ConnectionError):
+            assert m1.get(address=PRIVATE["m1"], port=FRONT, origin=origin)
+        assert m1.get("/ready/shop/web", PRIVATE["m1"], 20_000, origin=origin).startswith("403 ")
+
+
+def test_a_machine_without_a_healthy_instance_says_so(pair: tuple[Machine, Machine]) -> None:
+    """Stopped, it answers 503 to who asks, and nothing on its front."""
+    m1, m2 = pair
+    web = m1.make(1)
+    learn(m1, web, "m1", ("m1",))
+    m1.deployed(web)
+    said = m1.alone("stop_app", stack="shop", app="web", stop_timeout="1")
+    assert said.code == 0, said
+    until(lambda: m2.get("/ready/shop/web", PRIVATE["m1"], 20_000).startswith("503 "))
+    with pytest.raises(ConnectionError):
+        assert m2.get(address=PRIVATE["m1"], port=FRONT)
+
+
+def test_containers_packets_to_fronts_are_dropped(pair: tuple[Machine, Machine]) -> None:
+    """They are seen before Docker gives them the machine's own address."""
+    m1, m2 = pair
+    web = m1.make(1)
+    learn(m2, web, "m2", ("m1",))
+    rules = m2.inside("iptables", "--table", "raw", "--list-rules")
+    assert "-A PREROUTING -p tcp -m tcp --dport 20000:32767 -j HANDFUL-FRONTS" in rules
+    assert "-A HANDFUL-FRONTS -s 10.114.0.1/32 -j RETURN" in rules
+    assert "-A HANDFUL-FRONTS -d 10.114.0.1/32 -j DROP" in rules
+    learn(m2, web, "m2", ())
+    assert "-d 10.114.0.1" not in m2.inside("iptables", "--table", "raw", "--list-rules")
