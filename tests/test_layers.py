@@ -41,8 +41,8 @@ HOMES = {
     "rich": {"report"},
     # cli/inside.py hands the terminal over to ssh: that is no conversation with a program, so no business of machine/.
     "subprocess": {"machine", "artifact", "cli/inside.py"},
-    "threading": {"run/engine.py"},
-    "concurrent": {"run/engine.py"},
+    "threading": {"run/engine.py", "run/together.py"},
+    "concurrent": {"run/engine.py", "run/together.py"},
     "multiprocessing": set(),
     "asyncio": set(),
 }

@@ -131,3 +131,79 @@ def test_an_app_moves_to_another_machine(project: Project, lab: Lab) -> None:
     assert "nothing to do" in project.handful("apply").out
     assert project.containers("m1") == [f"{project.name}.api-1"]
     assert inside(project, "timeout 5 wget -q -O - http://web:8000/up", "api", "m1") == "ok"
+
+
+@pytest.fixture
+def spread(project: Project) -> Project:
+    """Give a project whose app runs on both machines; `scripts/before.bash` runs before each start."""
+    (project.folder / "scripts").mkdir()
+    (project.folder / "scripts" / "before.bash").write_text("true\n")
+    app = hello(project, "fleet.test", machines=["m1", "m2"], env={"VERSION": "1"}, before_start="scripts/before.bash")
+    project.write(machines=BOTH, private=True, web=app)
+    project.handful("deploy")
+    return project
+
+
+def on_the_second(project: Project, words: str) -> None:
+    """Ask for another release, which does something on the second machine before it starts there."""
+    (project.folder / "scripts" / "before.bash").write_text(f"case $(hostname) in *m2) {words} ;; esac\n")
+
+
+def releases(project: Project) -> set[str]:
+    """Return what runs on the two machines."""
+    return {project.current(machine=machine) for machine in BOTH}
+
+
+def test_a_machine_that_fails_takes_the_other_back(spread: Project, lab: Lab) -> None:
+    """The first has switched when the second fails: it goes back under traffic, and no request is lost."""
+    before = releases(spread)
+    on_the_second(spread, "echo no room here; exit 1")
+    with Load([f"http://{lab.address(machine)}:80" for machine in BOTH], "fleet.test") as load:
+        said = spread.handful("deploy", code=1)
+    summary = load.result()
+    assert "m2: before_start of web failed" in said.err
+    assert "no room here" in said.err
+    assert "m1 went back, too." in said.err
+    assert "m1       web runs 0002" in said.out
+    assert releases(spread) == before
+    assert summary.failed == 0, summary
+    assert "unfinished" not in spread.handful("status").out
+    assert [spread.leftovers(machine) for machine in BOTH] == ["", ""]
+
+
+def test_all_switch_together(spread: Project, lab: Lab) -> None:
+    """Every new instance is healthy on every machine before the first one takes traffic."""
+    spread.change("web", env={"VERSION": "2"}, deploy={"strategy": "all"})
+    with Load([f"http://{lab.address(machine)}:80" for machine in BOTH], "fleet.test") as load:
+        said = spread.handful("deploy", "--json")
+    summary = load.result()
+    assert summary.failed == 0, summary
+    at = {(event["event"], event["machine"]): float(event["seconds"]) for event in said.events}
+    healthy, switched = ([at[kind, machine] for machine in BOTH] for kind in ("healthy", "switched"))
+    assert max(healthy) < min(switched)
+    assert len(releases(spread)) == 1
+
+
+@pytest.mark.parametrize("signal", ["INT", "KILL"])
+def test_an_operator_who_goes_between_two_machines(spread: Project, signal: str) -> None:
+    """Ctrl-C takes both back. Killed, the first finishes by itself, everybody is told, and the next deploy finishes the rest."""
+    before = releases(spread)
+    on_the_second(spread, "touch /tmp/begun; sleep 60 & wait")
+    running = spread.start("deploy")
+    wait_until(lambda: spread.sh("ls /tmp/begun 2>/dev/null || true", "m2"), 60)
+    subprocess.run(["kill", f"-{signal}", str(running.pid)], check=True)
+    running.communicate(timeout=60)
+    spread.sh("rm /tmp/begun", "m2")
+    on_the_second(spread, "true")
+    if signal == "INT":
+        assert running.returncode == 130
+        assert releases(spread) == before
+        assert "unfinished" not in spread.handful("status").out
+    else:
+        wait_until(lambda: [spread.leftovers(machine) for machine in BOTH] == ["", ""], 60)
+        assert len(releases(spread)) == 2
+        assert "unfinished: web: m1 on 0002" in spread.handful("status").out
+        assert "unfinished" in spread.handful("plan").out
+        assert "unfinished" in spread.handful("deploy").out
+        assert len(releases(spread)) == 1
+        assert releases(spread) != before

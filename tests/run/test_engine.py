@@ -123,3 +123,50 @@ def test_an_interrupted_machine_is_back(ssh: Path) -> None:
     failed = deployed()
     assert isinstance(failed, DeployFailed)
     assert failed.message == "m1 was interrupted and is back on the old release"
+
+
+def fleet(ssh: Path, **machines: str) -> HandfulError | None:
+    """Carry out a plan over these machines, a wave each; each is what it does when it has been sent its tar."""
+    for name, does in machines.items():
+        ssh.with_name(name).write_text(does)
+    ssh.write_text(
+        "#!/bin/bash\nsay() { printf '{\"event\":\"%s\",\"text\":\"\",\"%s\":\"%s\"}\\n' \"$@\"; }\n"
+        'hear() { while IFS= read -r line; do case $line in finish | back | switch-web) echo "$line" >>"$0.heard" && return ;; esac; done; echo end >>"$0.heard"; }\n'
+        'set -- "${@: -2:1}" && name=${1#*@} && exec 2>/dev/null && . "${0%/*}/${name%%.*}"\n'
+    )
+    ssh.chmod(0o755)
+    steps = (Step("await_word", {"word": "finish"}),)
+    plan = Plan("shop", 2, "deploy", {}, tuple((Work(name, steps),) for name in machines), ())
+    access = {name: Access(name, f"{name}.test") for name in machines}
+    try:
+        carry_out(plan, access, {}, Operator("anna", lambda _: None, 0.0))
+    except HandfulError as failed:
+        return failed
+    return None
+
+
+WELL = "say waits word finish; hear; [[ $line == finish ]] && say ended outcome done || say ended outcome failed"
+BADLY = "say failed advice none; say ended outcome failed"
+
+
+def test_machines_finish_together(ssh: Path) -> None:
+    """The first waits until the last has switched, too."""
+    assert fleet(ssh, m1=WELL, m2=WELL, m3=WELL) is None
+    assert ssh.with_name("ssh.heard").read_text().split() == ["finish"] * 3
+
+
+def test_a_machine_that_fails_takes_back_those_before_it(ssh: Path) -> None:
+    """Those behind it are not begun; the error is the culprit's."""
+    failed = fleet(ssh, m1=WELL, m2=BADLY, m3=WELL)
+    assert isinstance(failed, DeployFailed)
+    assert failed.message.startswith("m2: ")
+    assert "m1 went back, too." in failed.advice
+    assert "unfinished" not in failed.advice
+    assert ssh.with_name("ssh.heard").read_text().split() == ["back"]
+
+
+def test_a_machine_that_fails_to_finish_is_told_as_unfinished(ssh: Path) -> None:
+    """The others cannot go back any more."""
+    failed = fleet(ssh, m1=WELL, m2="say waits word finish; hear; say ended outcome failed")
+    assert isinstance(failed, DeployFailed)
+    assert "unfinished: m1 took deploy 2, m2 did not." in failed.advice

@@ -11,11 +11,13 @@ from script_containers import Behaviour
 from script_machine import Running
 from script_poll import DEADLINE, until
 from script_release import run_steps, script
+from script_traffic import Traffic
 from script_whole import wholly_in
 
 from handful.artifact.bundle import bundle
 from handful.artifact.script import source
 from handful.machine.ssh import UNPACK
+from handful.plan import steps
 from handful.plan.model import Step
 
 if TYPE_CHECKING:
@@ -233,3 +235,68 @@ def test_a_step_that_fails_ends_the_work(machine: Machine) -> None:
     said = session(machine, work=script("shop", 1, steps)).end()
     assert said.outcome == "failed"
     assert machine.tap.lines("docker network create") == []
+
+
+def in_a_fleet(machine: Machine, made: Made, **env: str) -> Running:
+    """Start a session whose work waits for the other machines, before the switch and before it is final."""
+    taken = steps.run("shop", {"web": made.id}, made.config.apps, together=["web"], fleet=True)
+    return session(machine, [made], script("shop", 2, [*made.first_steps, *taken]), **env)
+
+
+def waits(running: Running, word: str) -> None:
+    """Return when the work waits for a word."""
+    until(lambda: f'"word":"{word}"' in running.words())
+
+
+def test_words_lead_it_through(ready: Machine) -> None:
+    """It switches at the one and is final at the other; until then both stand ready to serve."""
+    old, new = ready.deployed(ready.make(1)), ready.make(2)
+    running = in_a_fleet(ready, new)
+    with Heart(running):
+        waits(running, "switch-web")
+        assert ready.get().startswith(f"200 {old.id} ")
+        running.send(b"switch-web\n")
+        waits(running, "finish")
+        assert ready.get().startswith(f"200 {new.id} ")
+        assert len(ready.instances(running=True)) == 2
+        running.send(b"finish\n")
+        assert running.end().outcome == "done"
+    wholly_in(ready, new)
+
+
+@pytest.mark.parametrize("moment", ["switch-web", "finish"])
+def test_the_word_back_takes_it_back_under_traffic(ready: Machine, moment: str) -> None:
+    """Another machine has failed: nothing was final here, and nobody notices."""
+    old = ready.deployed(ready.make(1))
+    with Traffic(ready) as traffic:
+        running = in_a_fleet(ready, ready.make(2))
+        with Heart(running):
+            waits(running, "switch-web")
+            if moment == "finish":
+                running.send(b"switch-web\n")
+                waits(running, "finish")
+            running.send(b"back\n")
+            said = running.end()
+        wholly_in(ready, old)
+    assert said.outcome == "failed"
+    assert said.failed["text"] == "it was taken back with the other machines"
+    assert traffic.failures == []
+
+
+@pytest.mark.parametrize("way", ["silence", "killed"])
+@pytest.mark.parametrize("moment", ["switch-web", "finish"])
+def test_without_an_operator_it_decides_by_itself(ready: Machine, way: str, moment: str) -> None:
+    """What waits for its first word takes back what it has prepared; what has begun to switch finishes."""
+    old, new = ready.deployed(ready.make(1)), ready.make(2)
+    running = in_a_fleet(ready, new, HANDFUL_SILENCE="1")
+    with Heart(running):
+        waits(running, "switch-web")
+        if moment == "finish":
+            running.send(b"switch-web\n")
+            waits(running, "finish")
+    if way == "killed":
+        running.kill("KILL")
+    running.end()
+    until(lambda: ready.history()[-1]["event"] == "ended")
+    wholly_in(ready, old if moment == "switch-web" else new)
+    assert (ready.history()[-1]["outcome"] == "done") == (moment == "finish")

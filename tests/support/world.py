@@ -151,6 +151,11 @@ def _reach_app(facts: Facts, step: Step, work: Work) -> Facts:
     return _stack(facts, stack, reach={**others, app: text} if text else others)
 
 
+def _await_word(facts: Facts, step: Step, work: Work) -> Facts:
+    del step, work
+    return facts
+
+
 def _receive_release(facts: Facts, step: Step, work: Work) -> Facts:
     release = next(each for each in work.releases if each.app == step.values["app"])
     manifest = json.loads(json.dumps(release.manifest))
@@ -240,7 +245,7 @@ def _remove_app(facts: Facts, step: Step, work: Work) -> Facts:
 
 STEPS: Mapping[str, Callable[[Facts, Step, Work], Facts]] = {
     "setup_network": _setup_network, "setup_names": _setup_part, "setup_proxy": _setup_part,
-    "setup_done": _setup_done, "ensure_network": _ensure_network, "place_app": _place_app, "reach_app": _reach_app,
+    "setup_done": _setup_done, "ensure_network": _ensure_network, "place_app": _place_app, "reach_app": _reach_app, "await_word": _await_word,
     "receive_release": _receive_release, "run_release": _run_release, "stop_app": _stop_app, "remove_app": _remove_app,
 }
 

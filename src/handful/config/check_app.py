@@ -19,6 +19,7 @@ def check_app(config: Config, name: str, app: App) -> Iterator[Problem]:
     yield from _image(name, app)
     yield from _machines(config, name, app)
     yield from _alone(name, app)
+    yield from _strategy(config, name, app)
     yield from _reached(name, app)
     yield from _health(name, app)
 
@@ -66,6 +67,20 @@ def _alone(name: str, app: App) -> Iterator[Problem]:
     if len(app.machines or ()) > 1:
         sentence = f"app {code(name)} {why}, so it runs on one machine: name one{way_out}"
         yield Problem(("apps", name, "machines"), sentence, relies, others)
+
+
+def _strategy(config: Config, name: str, app: App) -> Iterator[Problem]:
+    """A batch that says nothing, and a strategy for which an app would have to run twice on one address."""
+    spot, count = ("apps", name, "deploy"), len(app.machines or config.machines)
+    if app.network == "host" and app.strategy != "recreate":
+        sentence = f"app {code(name)} is on the host's network, where only `recreate` works: the old one has the port"
+        yield Problem((*spot, "strategy"), sentence, _spots(name, "network"), _spots(name, "network"))
+    if app.deploy.batch > 1 and app.strategy == "all":
+        sentence = f"app {code(name)} has a batch, but with strategy `all` every machine is at work: remove one of them"
+        yield Problem((*spot, "batch"), sentence, relies=((*spot, "strategy"),))
+    elif app.deploy.batch > max(count, 1):
+        sentence = f"app {code(name)} has a batch of {app.deploy.batch}, and runs on {count} machine{'s'[: count != 1]}"
+        yield Problem((*spot, "batch"), sentence, relies=(("apps", name, "machines"),))
 
 
 def _reached(name: str, app: App) -> Iterator[Problem]:

@@ -55,7 +55,6 @@ LATER = MappingProxyType({
     "apps.*.secrets": "secrets do not exist yet",
     "apps.*.redirects": "redirects do not exist yet",
     "apps.*.sticky": "sticky sessions do not exist yet",
-    "apps.*.deploy.batch": "batches do not exist yet: machines follow one another",
     "apps.*.build.target": "build targets do not exist yet",
     "apps.*.build.args": "build arguments do not exist yet",
     "apps.*.build.secrets": "build secrets do not exist yet",
@@ -179,8 +178,10 @@ class Timeouts(Part):
 class Deploy(Part):
     """How a new release takes over."""
 
-    strategy: Literal["rolling", "recreate"] | None = None
-    """`rolling`: new ones start beside old ones; `recreate`: old ones stop first, the default with volumes."""
+    strategy: Literal["rolling", "all", "recreate"] | None = None
+    """`rolling`: machine after machine; `all`: healthy everywhere, then all switch; `recreate`: old ones stop first."""
+    batch: Annotated[Whole, Field(ge=1)] = 1
+    """How many machines are at work at the same time, unless the strategy is `all`."""
     keep: Annotated[Whole, Field(ge=1, le=100)] = 5
     """How many releases stay on each machine, the present one included."""
 
@@ -243,7 +244,7 @@ class App(Part):
 
     @property
     def strategy(self) -> str:
-        """`recreate` for an app that cannot run twice at once, unless the file says otherwise."""
+        """As the file says; else `recreate` for an app that cannot run twice at once."""
         alone = bool(self.volumes) or self.network == "host"
         return self.deploy.strategy or ("recreate" if alone else "rolling")
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HEARTBEAT_SECONDS = 5.0
+# How often it is looked whether there is something to say.
+TURN_SECONDS = 0.02
 # ssh's own exit status for its own failures; a remote program's is its own.
 SSH_FAILED = 255
 CHUNK = 65536
@@ -42,15 +44,18 @@ class Session:
         sent: bytes,
         on_line: Callable[[str], None],
         stopped: Callable[[], bool],
+        next_word: Callable[[], str] = str,
     ) -> None:
         """Take over a process whose three streams are pipes.
 
-        After `sent`, a heartbeat follows every few seconds until `stopped` says so; then stdin is closed.
+        After `sent`, a heartbeat follows every few seconds, and each word that `next_word` gives, as a line of its own.
+        Once `stopped` says so, stdin is closed behind the last word.
         """
         self._process = process
         self._waiting = memoryview(sent)
         self._on_line = on_line
         self._stopped = stopped
+        self._next_word = next_word
         self._line = b""
         self._errors = b""
         self._beat = time.monotonic()
@@ -67,7 +72,7 @@ class Session:
             os.set_blocking(streams.stdin.fileno(), False)
             while any(key.data in {"out", "err"} for key in selector.get_map().values()):
                 self._feed(selector)
-                for key, _ in selector.select(timeout=0.1):
+                for key, _ in selector.select(timeout=TURN_SECONDS):
                     if key.data in {"out", "err"} and not self._read(key.fd, key.data):
                         selector.unregister(key.fileobj)
         self._close()
@@ -82,7 +87,10 @@ class Session:
         stdin = self._process.stdin
         if stdin is None or stdin.closed:
             return
-        if self._stopped():
+        stopped = self._stopped()
+        if not self._waiting and (word := self._next_word()):
+            self._waiting = memoryview(f"{word}\n".encode())
+        elif stopped:
             self._unwatch(selector)
             self._close()
             return

@@ -115,14 +115,20 @@ def relay(access: Access, script: str, on_line: Callable[[str], None], stopped: 
     return Session(_start(command(access, ["bash", "-c", script])), b"", on_line, stopped).relay()
 
 
-def work(access: Access, tar: bytes, on_line: Callable[[str], None], stopped: Callable[[], bool]) -> Ended:
+def work(
+    access: Access,
+    tar: bytes,
+    on_line: Callable[[str], None],
+    stopped: Callable[[], bool],
+    next_word: Callable[[], str] = str,
+) -> Ended:
     """Send a tar that holds session.bash and work.bash, and relay each line that the work says; one session.
 
-    A heartbeat goes over the same stdin. Once `stopped` says so, stdin is closed: the machine cleans up, or finishes
-    when it has begun to switch, and says so in its last lines.
+    A heartbeat and the words of `next_word` go over the same stdin. Once `stopped` says so, stdin is closed: the
+    machine cleans up, or finishes when it has begun to switch, and says so in its last lines.
     """
     process = _start(command(access, ["sh", "-c", UNPACK]))
-    return Session(process, tar, on_line, stopped).relay()
+    return Session(process, tar, on_line, stopped, next_word).relay()
 
 
 def send_images(access: Access, names: Sequence[str], stopped: Callable[[], bool]) -> Ended:

@@ -39,6 +39,13 @@ def machines_of(name: str, config: Config) -> tuple[str, ...]:
     return config.apps[name].machines or tuple(config.machines)
 
 
+def needed(machine: str, config: Config) -> set[str]:
+    """Return the machines that run what an app of this one needs, and this one does not."""
+    here = [app for name, app in config.apps.items() if machine in machines_of(name, config)]
+    elsewhere = {need for app in here for need in app.needs if machine not in machines_of(need, config)}
+    return {other for need in elsewhere for other in machines_of(need, config)}
+
+
 def _shares(name: str, apps: Mapping[str, App]) -> bool:
     return any(other != name and image_owner(other, apps) == image_owner(name, apps) for other in apps)
 

@@ -8,7 +8,7 @@ from handful.errors import PlanRefused, UsageError
 from handful.plan.back import history
 from handful.plan.conflicts import check_apps, check_lock, check_machine
 from handful.plan.model import Change, Goal, Plan, Release
-from handful.plan.order import machines_of, together
+from handful.plan.order import machines_of, needed, together
 from handful.plan.release import describe, reasons, release
 from handful.plan.work import make_waves
 
@@ -74,19 +74,12 @@ def _in_turn(config: Config, facts: Mapping[str, Facts], losing: Collection[str]
     file decides.
     """
     waiting = sorted((name for name in config.machines if name in facts), key=lambda name: name in losing)
-    needed = {name: _needed(name, config) for name in waiting}
+    before = {name: needed(name, config) for name in waiting}
     order: list[str] = []
     while waiting:
-        order.append(next((name for name in waiting if not needed[name] & set(waiting) - {name}), waiting[0]))
+        order.append(next((name for name in waiting if not before[name] & set(waiting) - {name}), waiting[0]))
         waiting.remove(order[-1])
     return {name: facts[name] for name in order}
-
-
-def _needed(machine: str, config: Config) -> set[str]:
-    """Return the machines that run what an app of this one needs, and this one does not."""
-    here = [app for name, app in config.apps.items() if machine in machines_of(name, config)]
-    elsewhere = {need for app in here for need in app.needs if machine not in machines_of(need, config)}
-    return {other for need in elsewhere for other in machines_of(need, config)}
 
 
 def _touches(machine: str, chosen: Iterable[str], strays: Iterable[Change], config: Config) -> bool:

@@ -110,7 +110,8 @@ def _settings(app: App, source: AppSource) -> dict[str, Any]:
         "port": app.port,
         "protocol": app.protocol,
         "network": app.network,
-        "strategy": app.strategy,
+        # What happens on one machine: in which order machines follow is no matter of a release.
+        "strategy": "recreate" if app.strategy == "recreate" else "rolling",
         "domains": sorted(app.domains),
         "path": app.path,
         "memory": app.memory,

@@ -12,7 +12,7 @@ from handful.plan.order import levels
 from handful.plan.traffic import NAMES_ADDRESS, RANGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     from handful.config.model import App
     from handful.facts.model import Facts
@@ -58,19 +58,29 @@ def receive(stack: str, app: str, release: str) -> Step:
     return Step("receive_release", {"stack": stack, "app": app, "release": release})
 
 
-def run(stack: str, releases: Mapping[str, str], apps: Mapping[str, App], commands: Iterable[str]) -> tuple[Step, ...]:
+def run(
+    stack: str, releases: Mapping[str, str], apps: Mapping[str, App], commands: Collection[str] = (),
+    *, together: Collection[str] = (), fleet: bool = False,
+) -> tuple[Step, ...]:
     """Bring releases (by app) into use: each level of needs as a whole, and nothing final before all have switched.
 
-    `commands` are the apps whose release command runs here.
+    `commands` are the apps whose release command runs here, `together` those that switch on all machines at once.
+    `fleet`: other machines change in the same deploy, and nothing is final here before they have switched, too.
     """
-    commands = set(commands)
     steps: list[Step] = []
     for level in levels(releases, apps):
         steps += [_phase(stack, app, releases[app], "release_command") for app in level if app in commands]
-        for phase in ("start", "wait", "switch"):
-            steps += [_phase(stack, app, releases[app], phase) for app in level]
+        steps += [_phase(stack, app, releases[app], phase) for phase in ("start", "wait") for app in level]
+        steps += [_await(f"switch-{app}") for app in level if app in together]
+        steps += [_phase(stack, app, releases[app], "switch") for app in level]
     order = [app for level in levels(releases, apps) for app in level]
-    return (*steps, *(_phase(stack, app, releases[app], phase) for phase in ("promote", "finish") for app in order))
+    steps += [_phase(stack, app, releases[app], "promote") for app in order]
+    steps += [_await("finish")] if fleet else []
+    return (*steps, *(_phase(stack, app, releases[app], "finish") for app in order))
+
+
+def _await(word: str) -> Step:
+    return Step("await_word", {"word": word})
 
 
 def _phase(stack: str, app: str, release: str, phase: str) -> Step:

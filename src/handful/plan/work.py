@@ -8,14 +8,18 @@ from handful.errors import PlanRefused
 from handful.plan import reach, steps
 from handful.plan.conflicts import check_disk
 from handful.plan.model import Step, Work
-from handful.plan.order import machines_of
+from handful.plan.order import machines_of, needed
 from handful.plan.traffic import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from handful.config.model import App
     from handful.facts.model import Facts
     from handful.plan.model import Change, Goal, Intent, Release
+
+
+ALL = 1_000_000
 
 
 def make_waves(goal: Goal, changes: Sequence[Change]) -> tuple[tuple[tuple[Work, ...], ...], list[Change]]:
@@ -32,19 +36,45 @@ def make_waves(goal: Goal, changes: Sequence[Change]) -> tuple[tuple[tuple[Work,
     busy = [work for work in works if work.steps]
     learning = tuple(work for work in busy if all(step.script == "reach_app" for step in work.steps))
     losing = [work for work in busy if any(step.script == "remove_app" for step in work.steps)]
-    turns = [(work,) for work in busy if work not in learning and work not in losing]
+    turns = _turns(goal, _moves(changes), [work for work in busy if work not in learning and work not in losing])
     forgetting = tuple(Work(name, reach.steps(goal.stack, each.last)) for name, each in known.items() if each.last)
     waves = (*turns, learning, *((work,) for work in losing), forgetting)
     return tuple(wave for wave in waves if wave), reach.told(known, changes)
 
 
+def _moves(changes: Iterable[Change]) -> dict[str, tuple[str, ...]]:
+    """Return the apps that are brought into use on each machine; none for a machine where nothing is."""
+    found: dict[str, tuple[str, ...]] = {}
+    for change in changes:
+        if change.action in {"deploy", "restart"}:
+            found[change.machine] = (*found.get(change.machine, ()), change.app)
+    return found
+
+
+def _turns(goal: Goal, moves: Mapping[str, tuple[str, ...]], works: Iterable[Work]) -> list[tuple[Work, ...]]:
+    """Return the machines that change, those together that may: as many as their apps allow, and none needs another."""
+    turns: list[tuple[Work, ...]] = []
+    for work in works:
+        last = turns[-1] if turns else ()
+        names = {each.machine for each in (*last, work)}
+        limits = [_limit(goal.config.apps[app]) for name in names for app in moves.get(name, ())]
+        if last and len(names) <= min(limits, default=1) and not needed(work.machine, goal.config) & names:
+            turns[-1] = (*last, work)
+        else:
+            turns.append((work,))
+    return turns
+
+
+def _limit(app: App) -> int:
+    return ALL if app.strategy == "all" else app.deploy.batch
+
+
 def _work(
-    goal: Goal, machine: str, changes: Iterable[Change], given: Mapping[str, int], learns: tuple[Step, ...]
+    goal: Goal, machine: str, changes: Sequence[Change], given: Mapping[str, int], learns: tuple[Step, ...]
 ) -> Work:
     here, intent = goal.facts[machine], goal.intent
-    mine = [change for change in changes if change.machine == machine and change.action != "nothing"]
-    moving = [change.app for change in mine if change.action != "remove"]
-    gone = [change for change in mine if change.action == "remove"]
+    moving = _moves(changes).get(machine, ())
+    gone = [change for change in changes if change.machine == machine and change.action == "remove"]
     placed = any(machine in machines_of(name, goal.config) for name in goal.releases)
     whole = intent.what in {"deploy", "apply"}
     needs_setup = learns or (placed and (moving or whole))
@@ -57,7 +87,7 @@ def _work(
     images = _images(here, wanted, first, intent.images)
     if images:
         check_disk(here, 0)
-    inner = _app_steps(goal, machine, moving, uploads, given) if moving else ()
+    inner = _app_steps(goal, machine, changes, uploads, given) if moving else ()
     ends = (steps.end("remove", goal.stack, change.app, here) for change in gone)
     return Work(machine, (*first, *_with(learns, inner), *ends), uploads, images)
 
@@ -77,15 +107,22 @@ def _check_uploads(machine: str, uploads: tuple[Release, ...], intent: Intent) -
 
 
 def _app_steps(
-    goal: Goal, machine: str, moving: Sequence[str], uploads: Iterable[Release], given: Mapping[str, int]
+    goal: Goal, machine: str, changes: Sequence[Change], uploads: Iterable[Release], given: Mapping[str, int]
 ) -> tuple[Step, ...]:
-    stack, apps = goal.stack, goal.config.apps
+    stack, apps, moves = goal.stack, goal.config.apps, _moves(changes)
+    moving = moves[machine]
+    # Machines that lose an app come last, when the others have finished: nobody waits for them.
+    losing = {change.machine for change in changes if change.action == "remove"}
+    fellows = {name: each for name, each in moves.items() if not {name, machine} & losing and name != machine}
+    others = {app for each in fellows.values() for app in each}
+    together = [app for app in moving if app in others and apps[app].strategy == "all"]
+    releases = {app: goal.releases[app].id for app in moving}
     commands = [app for app in moving if _runs_command(goal, app, machine)]
     return (
         Step("ensure_network", {"stack": stack}),
         *(steps.place(stack, app, apps[app], given.get(app)) for app in moving),
         *(steps.receive(stack, upload.app, upload.id) for upload in uploads),
-        *steps.run(stack, {app: goal.releases[app].id for app in moving}, apps, commands),
+        *steps.run(stack, releases, apps, commands, together=together, fleet=bool(fellows)),
     )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from handful.artifact.script import observe, source, work_script
 from handful.errors import DeployFailed, HandfulError, Interrupted, LoginRefused, ObserveFailed
@@ -16,22 +16,18 @@ from handful.machine.diagnose import unreachable
 from handful.machine.local import last_lines
 from handful.machine.ssh import ask, relay, send_images, work
 from handful.run.events import Event, read_event
+from handful.run.fleet import words
+from handful.run.together import Crew, nothing, side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from handful.facts.model import Facts
     from handful.machine.access import Access
     from handful.plan.model import Plan, Work
+    from handful.run.together import Doing
 
     OnEvent = Callable[[Event], None]
-    Doing = Callable[[], object]
-
-T = TypeVar("T")
-
-
-def nothing() -> None:
-    """Do nothing."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ def look(
     """
     machines = tuple(machines)
     script = observe(stack, whole=whole)
-    found = _side_by_side([partial(_look, access, script) for access in machines], meanwhile=meanwhile)
+    found = side_by_side([partial(_look, access, script) for access in machines], meanwhile=meanwhile)
     told = {access.name: facts for access, facts in zip(machines, found, strict=True)}
     for access in machines:
         if may_ask and access.sockets and isinstance(told[access.name], LoginRefused):
@@ -71,7 +67,7 @@ def send(plan: Plan, machines: Mapping[str, Access], operator: Operator) -> None
     stop = threading.Event()
     works = [work for wave in plan.waves for work in wave if work.images]
     jobs = [partial(_send, each, machines[each.machine], operator, stop) for each in works]
-    for error in _side_by_side(jobs, stop):
+    for error in side_by_side(jobs, stop):
         if error is not None:
             raise error
     if stop.is_set():
@@ -83,21 +79,31 @@ def carry_out(
 ) -> None:
     """Carry out a plan wave by wave; `uploads` maps a machine that is given releases to their files.
 
-    A wave begins when the one before has ended well. Raises DeployFailed or Interrupted, naming the machines
-    that took the plan, those that went back, and those that were not begun.
+    A wave begins when all of the one before have ended well, or wait for a word that this one waits for, too. When one
+    machine fails, or at Ctrl-C, all that have not been told to finish go back.
+    Raises DeployFailed or Interrupted, naming the machines that took the plan, and those that did not.
     """
-    stop = threading.Event()
-    done: list[str] = []
-    for wave in plan.waves:
-        files = [uploads[each.machine] if each.releases else {} for each in wave]
-        jobs = [
-            partial(_work, plan, each, machines[each.machine], given, operator, stop)
-            for each, given in zip(wave, files, strict=True)
-        ]
-        failures = {each.machine: error for each, error in zip(wave, _side_by_side(jobs, stop), strict=True) if error}
-        done += [each.machine for each in wave if each.machine not in failures]
-        if failures or (stop.is_set() and len(done) < sum(map(len, plan.waves))):
-            raise _stopped(plan, done, failures, interrupted=stop.is_set())
+    crew = Crew(plan)
+    jobs: list[tuple[str, Future[HandfulError | None]]] = []
+    with ThreadPoolExecutor(max_workers=sum(map(len, plan.waves)) or 1) as pool:
+        try:
+            for wave in plan.waves:
+                if not any(words(each) for each in wave):
+                    crew.wait(work for earlier in plan.waves[: plan.waves.index(wave)] for work in earlier)
+                if crew.stopped():
+                    break
+                for each in wave:
+                    crew.begins(each.machine)
+                    files = uploads[each.machine] if each.releases else {}
+                    job = pool.submit(_work, plan, each, machines[each.machine], files, operator, crew)
+                    jobs.append((each.machine, job))
+                crew.wait(wave, resting=True)
+        except KeyboardInterrupt:
+            crew.interrupt()
+        failures = {name: error for name, job in jobs if (error := job.result())}
+    done = [name for name, _ in jobs if name not in failures]
+    if failures or (crew.interrupted and len(jobs) < sum(map(len, plan.waves))):
+        raise _stopped(plan, list(dict.fromkeys(done)), failures, crew)
 
 
 def stream(machines: Iterable[Access], script: str, show: Callable[[str, str], None], *, merge: bool) -> None:
@@ -117,7 +123,7 @@ def stream(machines: Iterable[Access], script: str, show: Callable[[str, str], N
             show(machine, line)
 
     jobs = [partial(_stream, access, script, take, stop) for access in machines]
-    errors = [error for error in _side_by_side(jobs, stop) if error is not None]
+    errors = [error for error in side_by_side(jobs, stop) if error is not None]
     # A stable sort: lines of one moment stay in the order in which they were written.
     for _, machine, line in sorted(lines, key=lambda each: each[0]):
         show(machine, line)
@@ -138,24 +144,6 @@ def _stream(
         if ended.status == 0
         else ObserveFailed(f"{access.name}: the logs cannot be read", detail=last_lines(ended.err))
     )
-
-
-def _side_by_side(
-    jobs: Sequence[Callable[[], T]], stop: threading.Event | None = None, meanwhile: Doing = nothing
-) -> list[T]:
-    """Run jobs in threads; the first Ctrl-C sets `stop` and waits for them to end in order, the second breaks off."""
-    if not jobs:
-        return []
-    with ThreadPoolExecutor(max_workers=len(jobs)) as pool:
-        futures = [pool.submit(job) for job in jobs]
-        try:
-            meanwhile()
-            return [future.result() for future in futures]
-        except KeyboardInterrupt:
-            if stop is None:
-                raise
-            stop.set()
-            return [future.result() for future in futures]
 
 
 def _look(access: Access, script: str, *, batch: bool = True) -> Facts | HandfulError:
@@ -203,9 +191,20 @@ def _send(work_: Work, access: Access, operator: Operator, stop: threading.Event
 
 
 def _work(
-    plan: Plan, work_: Work, access: Access, files: Mapping[str, bytes], operator: Operator, stop: threading.Event
+    plan: Plan, work_: Work, access: Access, files: Mapping[str, bytes], operator: Operator, crew: Crew
 ) -> HandfulError | None:
     """Run one machine's script; None when it ended well."""
+    error: HandfulError | None = DeployFailed(f"{access.name}: nothing is known of how it ended")
+    try:
+        error = _worked(plan, work_, access, files, operator, crew)
+    finally:
+        crew.ends(access.name, well=error is None)
+    return error
+
+
+def _worked(
+    plan: Plan, work_: Work, access: Access, files: Mapping[str, bytes], operator: Operator, crew: Crew
+) -> HandfulError | None:
     from handful.artifact.bundle import bundle
 
     failure: list[Event] = []
@@ -217,11 +216,13 @@ def _work(
             outcome.append(event.data.get("outcome", "failed"))
         elif event.kind == "failed":
             failure.append(event)
+        elif event.kind == "waits":
+            crew.asks(access.name, event.data["word"])
         operator.on_event(event)
 
     script = work_script(plan, work_, operator.holder)
     tar = bundle({"session.bash": source("session").encode(), "work.bash": script.encode(), **files})
-    ended = work(access, tar, on_line, stop.is_set)
+    ended = work(access, tar, on_line, crew.stopped, lambda: crew.next_word(access.name))
     if outcome == ["done"]:
         return None
     return _failure(access, ended.cut, ended.err, failure, outcome)
@@ -249,14 +250,17 @@ def _failure(access: Access, cut: bool, said: str, failure: list[Event], outcome
     )
 
 
-def _stopped(plan: Plan, done: list[str], failures: Mapping[str, HandfulError], *, interrupted: bool) -> HandfulError:
+def _stopped(plan: Plan, done: list[str], failures: Mapping[str, HandfulError], crew: Crew) -> HandfulError:
     """Say which machines are new, which are old, and what to do."""
-    every = [work.machine for wave in plan.waves for work in wave]
+    every = dict.fromkeys(work.machine for wave in plan.waves for work in wave)
     old = [name for name in every if name not in done]
-    first = next(iter(failures.values()), None)
-    kind = Interrupted if interrupted else DeployFailed
+    first = failures.get(crew.culprit)
+    kind = Interrupted if crew.interrupted else DeployFailed
     message = first.message if first else f"interrupted between machines: {', '.join(old)} not begun"
     advice = first.advice if first else ""
+    others = [name for name in failures if name != crew.culprit]
+    if others:
+        advice += f"\n{', '.join(others)} went back, too."
     if done:
         advice += (
             f"\nunfinished: {', '.join(done)} took {plan.what} {plan.deploy}, {', '.join(old)} did not. "

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from handful.errors import HandfulError
-from handful.run.engine import look, nothing
+from handful.run.engine import look
+from handful.run.together import nothing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from handful.config.model import Config
     from handful.facts.model import Facts
     from handful.machine.access import Access
-    from handful.run.engine import Doing
+    from handful.run.together import Doing
 
 
 @dataclass(frozen=True)
