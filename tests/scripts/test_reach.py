@@ -42,6 +42,7 @@ def learn(machine: Machine, made: Made, here: str, runs_on: tuple[str, ...] = ("
     peers = [f"peer {name} {PRIVATE[name]} 1" for name in runs_on if name != here]
     head = [f"number {made.number}", f"port {made.config.apps[made.app].port}", f"front {PRIVATE[here]}", f"from {other}"]
     text = "\n".join([*head, *peers, *made.release.manifest["settings"]["proxy"]]) if runs_on else ""
+    assert machine.alone("ensure_network", stack=made.stack).code == 0
     said = machine.alone("reach_app", stack=made.stack, app=made.app, text=text)
     assert said.code == 0, said
 
@@ -177,8 +178,64 @@ def test_containers_packets_to_fronts_are_dropped(pair: tuple[Machine, Machine])
     web = m1.make(1)
     learn(m2, web, "m2", ("m1",))
     rules = m2.inside("iptables", "--table", "raw", "--list-rules")
-    assert "-A PREROUTING -p tcp -m tcp --dport 20000:32767 -j HANDFUL-FRONTS" in rules
-    assert "-A HANDFUL-FRONTS -s 10.114.0.1/32 -j RETURN" in rules
-    assert "-A HANDFUL-FRONTS -d 10.114.0.1/32 -j DROP" in rules
+    assert "-A PREROUTING -p tcp -j HANDFUL-FRONTS" in rules
+    for machine in PRIVATE.values():
+        assert f"-A HANDFUL-FRONTS -s {machine}/32 -j RETURN" in rules
+    for port in (20_000, FRONT):
+        assert f"-A HANDFUL-FRONTS -d 10.114.0.1/32 -p tcp -m tcp --dport {port} -j DROP" in rules
+    assert rules.count("DROP") == 2
     learn(m2, web, "m2", ())
     assert "-d 10.114.0.1" not in m2.inside("iptables", "--table", "raw", "--list-rules")
+
+
+def test_a_number_that_another_app_has_is_not_learned(pair: tuple[Machine, Machine]) -> None:
+    """Two stacks began at the same moment: two fronts on one port would share the requests of two apps."""
+    m1, _ = pair
+    m1.deployed(m1.make(1, stack="blog", number=1))
+    text = "number 1\nport 8000\nfront 10.114.0.1\nfrom 10.114.0.2\npeer m2 10.114.0.2 1\nfrontend mode http\nbackend mode http"
+    said = m1.alone("reach_app", stack="shop", app="web", text=text)
+    assert said.failed["text"] == "number 1 of web was taken by blog/apps/web/number in the meantime"
+    assert list((m1.root / "stacks/shop/reach").iterdir()) == []
+    assert "shop" not in m1.inside("iptables", "--table", "raw", "--list-rules")
+
+
+def test_what_the_proxy_refuses_is_not_learned(pair: tuple[Machine, Machine]) -> None:
+    """Neither the file nor the fragment stays: the machine would not serve after a reboot."""
+    m1, _ = pair
+    text = "number 1\nport 8000\nfront 10.114.0.1\nfrom 10.114.0.2\npeer m2 10.114.0.2 1\nfrontend mode http\nbackend nonsense"
+    said = m1.alone("reach_app", stack="shop", app="web", text=text)
+    assert said.failed["text"] == "the proxy refuses its new configuration"
+    assert not m1.fragment().exists()
+    assert not (m1.root / "proxy/conf/20-ready.cfg").exists()
+    assert list((m1.root / "stacks/shop/reach").iterdir()) == []
+
+
+def test_a_reload_does_not_bring_back_a_machine_that_is_away(pair: tuple[Machine, Machine]) -> None:
+    """Nor is one trusted that is new: each has to show itself first."""
+    m1, m2 = pair
+    web = m1.make(1)
+    learn(m1, web, "m1")
+    m1.deployed(web)
+    until(lambda: "shop.web.peers" in m1.proxy_says("show servers state"))
+    m2.inside("ip", "link", "set", "private", "down")
+    with Traffic(m1) as traffic:
+        m1.deployed(m1.make(2, timeouts={"response": "9s"}))
+        traffic.more()
+    assert traffic.failures == []
+    states = [line.split() for line in m1.proxy_says("show servers state shop.web.peers").splitlines()]
+    assert [line[5] for line in states if line[3:4] == ["peer.m2"]] == ["0"]
+
+
+def test_the_network_stays_while_an_app_is_reached(pair: tuple[Machine, Machine]) -> None:
+    """Its range says who is let in: another stack that got it would be."""
+    m1, m2 = pair
+    web = m2.make(1, app="db", number=2, port=9000, behaviour=Behaviour(port=9000, answers={"/up": (200, "ok")}))
+    learn(m2, web, "m2", ("m2",))
+    m2.deployed(web)
+    learn(m1, web, "m1", ("m2",))
+    m1.deployed(m1.make(1))
+    assert m1.alone("remove_app", stack="shop", app="web", stop_timeout="1").code == 0
+    assert "10.211.0.0/24" in m1.fragment("db").read_text()
+    assert (m1.root / "stacks/shop/subnet").read_text() == "10.211.0.0/24\n"
+    learn(m1, web, "m1", ())
+    assert not (m1.root / "stacks/shop/subnet").exists()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from handful.artifact.script import learns
 from handful.facts.model import AppState, Container, Facts
 from handful.plan.back import way_back
 from handful.plan.model import AppSource, ImageSource, Intent, Plan, Step, Work
@@ -38,7 +39,7 @@ def ready(machine: str) -> Facts:
         Container(f"handful-{part}", image, running=True, part=part, restart="always")
         for part, image in IMAGES.items()
     )
-    versions = {"format": 1, "handful": "0.1.0", "parts": {"network": 3, "names": 1, "proxy": 1}}
+    versions = {"format": 1, "handful": "0.1.0", "parts": {"network": 3, "names": 1, "proxy": 2}}
     return replace(
         bare(machine), containers=parts, images=tuple(IMAGES.values()), parts=versions, service_range_local=True
     )
@@ -89,15 +90,24 @@ def carried_out(plan: Plan, facts: Mapping[str, Facts], ends: Mapping[str, str] 
     after = dict(facts)
     for wave in plan.waves:
         for work in wave:
-            after[work.machine] = _worked(after[work.machine], plan, work, ends.get(work.machine, "done"))
-        if any(ends.get(work.machine, "done") != "done" for work in wave):
+            after[work.machine] = _worked(after[work.machine], plan, work, _end(work, ends))
+        if any(_end(work, ends) != "done" for work in wave):
             break
     return after
+
+
+def _end(work: Work, ends: Mapping[str, str]) -> str:
+    """Return how a machine took its work; to learn where apps are goes well."""
+    return "done" if learns(work) else ends.get(work.machine, "done")
 
 
 def _worked(facts: Facts, plan: Plan, work: Work, end: str) -> Facts:
     if end == "missing":
         return facts
+    if learns(work):
+        for step in work.steps:
+            facts = STEPS[step.script](facts, step, work)
+        return replace(facts, images=tuple(dict.fromkeys([*facts.images, *work.images])))
     told = json.loads(json.dumps(plan.begun, ensure_ascii=False))
     facts = _stack(facts, plan.stack, history=(*facts.stack(plan.stack).history, told))
     facts = replace(facts, images=tuple(dict.fromkeys([*facts.images, *work.images])))

@@ -50,6 +50,7 @@ def history(stack: str, facts: Mapping[str, Facts]) -> tuple[Past, ...]:
     begun: dict[int, Mapping[str, Any]] = {}
     outcomes: dict[int, dict[str, str]] = {}
     seconds: dict[int, float] = {}
+    kept: dict[int, set[str]] = {}
     for name, machine in facts.items():
         state = machine.stack(stack)
         last = 0
@@ -60,7 +61,11 @@ def history(stack: str, facts: Mapping[str, Facts]) -> tuple[Past, ...]:
                 outcomes.setdefault(number, {})[name] = "unfinished"
                 last = number
             elif number in begun:
-                outcomes.setdefault(number, {})[name] = str(entry.get("outcome", "failed"))
+                # A machine that takes apps away does so in a session of its own, later on: what was done is done.
+                ended = "done" if name in kept.get(number, ()) else str(entry.get("outcome", "failed"))
+                outcomes.setdefault(number, {})[name] = ended
+                if ended == "done":
+                    kept.setdefault(number, set()).add(name)
                 seconds[number] = seconds.get(number, 0.0) + float(entry.get("seconds", 0))
         if state.holder and outcomes.get(last, {}).get(name) == "unfinished":
             outcomes[last][name] = "at work"

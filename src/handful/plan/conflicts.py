@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from handful.plan.model import Release
 
 OLDEST_DOCKER = (20, 10)
-PARTS = MappingProxyType({"network": 3, "names": 1, "proxy": 1})
+PARTS = MappingProxyType({"network": 3, "names": 1, "proxy": 2})
 EVERYWHERE = frozenset({"*", "0.0.0.0", "[::]"})  # noqa: S104  # as ss writes it; nothing is bound
 EDGE_PORT = 80
 SPARE_DISK = 300 * 1024**2
@@ -79,9 +79,10 @@ def _needs(
     for need in config.apps[name].needs:
         places = [place for place in machines_of(need, config) if place in facts]
         elsewhere = machine not in places
-        far = [place for place in (machine, *places) if not config.machines[place].private] if elsewhere else []
-        if far:
-            which = " and ".join(dict.fromkeys(far))
+        private = [place for place in places if config.machines[place].private]
+        far = [] if private and config.machines[machine].private else [machine, *places]
+        if elsewhere and far:
+            which = " and ".join(place for place in dict.fromkeys(far) if not config.machines[place].private)
             yield (
                 f"{name} on {machine} needs {need}, which has no instance on {machine}: "
                 f"to reach it on another machine, {which} must have a `private` address"

@@ -13,7 +13,7 @@ from handful.plan.release import describe, reasons, release
 from handful.plan.work import make_waves
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from handful.config.model import Config
     from handful.facts.model import AppState, Facts
@@ -35,7 +35,7 @@ def make_plan(
         raise ValueError("a plan needs whole facts")
     chosen = choose(config, intent)
     strays = _strays(config, stack, facts, intent)
-    facts = _in_turn(config, facts, {stray.machine for stray in strays})
+    facts = _in_turn(config, facts)
     for machine, here in facts.items():
         check_lock(here, stack)
         if _touches(machine, chosen, strays, config):
@@ -66,14 +66,13 @@ def choose(config: Config, intent: Intent) -> tuple[str, ...]:
     return together(wanted, config.apps) if wanted else tuple(config.apps)
 
 
-def _in_turn(config: Config, facts: Mapping[str, Facts], losing: Collection[str]) -> dict[str, Facts]:
+def _in_turn(config: Config, facts: Mapping[str, Facts]) -> dict[str, Facts]:
     """Return the machines in the order in which they take their turn.
 
-    It is that of the file, but those that lose an app come last: an app that moves runs in its new place before it
-    goes from its old one. And a machine comes after those that it needs apps of; where they need each other, the
-    file decides.
+    It is that of the file, but a machine comes after those that it needs apps of; where they need each other, the file
+    decides.
     """
-    waiting = sorted((name for name in config.machines if name in facts), key=lambda name: name in losing)
+    waiting = [name for name in config.machines if name in facts]
     before = {name: needed(name, config) for name in waiting}
     order: list[str] = []
     while waiting:
@@ -167,7 +166,7 @@ def _plan(
     apps = _apps_told(changes)
     begun: dict[str, Any] = {
         "deploy": number, "event": "begun", "what": intent.what, "when": intent.when, "who": intent.who,
-        "from": intent.host, "machines": [work.machine for wave in waves for work in wave], "apps": apps,
+        "from": intent.host, "machines": _acting(waves), "apps": apps,
     }
     if intent.undoes is not None:
         begun["undoes"] = intent.undoes
@@ -176,6 +175,13 @@ def _plan(
         for wave in waves for work in wave if work.steps and work.steps[0].script.startswith("setup")
     )
     return Plan(stack, number, intent.what, begun, waves, (*set_up, *changes))
+
+
+def _acting(waves: Iterable[Iterable[Work]]) -> list[str]:
+    """Return the machines that do more than learn where apps are."""
+    works = (work for wave in waves for work in wave)
+    learns = {"reach_app", "ensure_network"}
+    return list(dict.fromkeys(work.machine for work in works if not {step.script for step in work.steps} <= learns))
 
 
 def _apps_told(changes: Iterable[Change]) -> dict[str, dict[str, str]]:

@@ -16,11 +16,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from handful.plan.model import Change, Step
+from handful.plan.model import Change
 from handful.plan.order import machines_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from handful.config.model import Config
     from handful.plan.model import Goal
@@ -37,10 +37,25 @@ class Served:
     leaves: tuple[str, ...]
 
 
-def members(config: Config) -> tuple[str, ...]:
-    """Return the machines that share their apps: those with an app and a private address, in the file's order."""
+def members(goal: Goal, removed: Collection[tuple[str, str]] = ()) -> tuple[str, ...]:
+    """Return the machines that share their apps, in the file's order: with a private address, and an app now or soon.
+
+    `removed`: (machine, app) pairs that do not run any more.
+    """
+    config = goal.config
     placed = {machine for name in config.apps for machine in machines_of(name, config)}
+    placed |= {machine for machine, _ in running(goal) - set(removed)}
     return tuple(name for name, machine in config.machines.items() if name in placed and machine.private)
+
+
+def running(goal: Goal) -> set[tuple[str, str]]:
+    """Return (machine, app) of what has a release there, whatever the file says."""
+    return {
+        (machine, app)
+        for machine, here in goal.facts.items()
+        for app, state in here.stack(goal.stack).apps.items()
+        if state.current
+    }
 
 
 def served(goal: Goal, given: Mapping[str, int], removals: Iterable[Change]) -> dict[str, Served]:
@@ -57,21 +72,22 @@ def served(goal: Goal, given: Mapping[str, int], removals: Iterable[Change]) -> 
     return found
 
 
-def texts(config: Config, machine: str, apps: Mapping[str, Served], *, final: bool) -> dict[str, str]:
-    """Return the text of each app that a machine must know more of than its own instances.
+def texts(
+    goal: Goal, machine: str, apps: Mapping[str, Served], sharing: Sequence[str], *, final: bool
+) -> dict[str, str]:
+    """Return the text of each app that a machine must know more of than its own instances; `sharing` are the members.
 
     `final`: as it stands in the end; until then a machine that the app leaves is reached, too.
     """
-    all_members = members(config)
-    if machine not in all_members:
+    if machine not in sharing:
         return {}
-    others = [name for name in all_members if name != machine]
+    others = [name for name in sharing if name != machine]
     found = {}
     for name, app in apps.items():
         runs = app.runs if final else (*app.runs, *app.leaves)
         peers = [other for other in others if other in runs]
         if peers or (machine in runs and others):
-            found[name] = _text(config, machine, others, peers, app)
+            found[name] = _text(goal.config, machine, others, peers, app)
     return found
 
 
@@ -97,23 +113,29 @@ class Known:
     last: Mapping[str, str]
 
 
-def changes(goal: Goal, apps: Mapping[str, Served]) -> dict[str, Known]:
+def changes(goal: Goal, apps: Mapping[str, Served], removals: Iterable[Change]) -> dict[str, Known]:
     """Return what each machine has to learn; nothing for one that never was, and is not about to be, set up."""
     found = {}
+    removed = {(change.machine, change.app) for change in removals}
+    now, then, runs = members(goal), members(goal, removed), running(goal)
+    # What runs and is no business of this plan stays known, whatever the file says.
+    stay = {app for _, app in runs}
+    stay_then = {app for _, app in runs - removed if app not in goal.releases}
     for machine, here in goal.facts.items():
-        first, last = (texts(goal.config, machine, apps, final=final) for final in (False, True))
         present = here.stack(goal.stack).reach
-        placed = any(machine in app.runs for app in apps.values())
-        if not (placed or (here.docker and here.parts)):
+        first = _kept(present, stay) | texts(goal, machine, apps, now, final=False)
+        last = _kept(present, stay_then) | texts(goal, machine, apps, then, final=True)
+        placed = any(machine in machines_of(name, goal.config) for name in goal.releases)
+        if here.docker and (placed or here.parts):
+            first = {name: text for name, text in first.items() if present.get(name) != text}
+            found[machine] = Known(first, _differences({**present, **first}, last))
+        else:
             found[machine] = Known({}, {})
-            continue
-        found[machine] = Known(_differences(present, first), _differences(first, last))
     return found
 
 
-def steps(stack: str, learned: Mapping[str, str]) -> tuple[Step, ...]:
-    """Return the steps that write texts down."""
-    return tuple(Step("reach_app", {"stack": stack, "app": app, "text": text}) for app, text in learned.items())
+def _kept(texts_: Mapping[str, str], apps: Collection[str]) -> dict[str, str]:
+    return {name: text for name, text in texts_.items() if name in apps}
 
 
 def told(known: Mapping[str, Known], others: Iterable[Change]) -> list[Change]:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Literal
 from handful.errors import UsageError
 from handful.plan.back import history
 from handful.plan.conflicts import check_lock, check_machine
-from handful.plan.model import Change, Plan, Work
-from handful.plan.reach import steps
+from handful.plan.model import Change, Plan, Step, Work
 from handful.plan.steps import end
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from handful.facts.model import Facts
     from handful.plan.model import Intent
@@ -24,7 +23,7 @@ def make_whole_plan(stack: str, facts: Mapping[str, Facts], intent: Intent, acti
     An app need not be in the file any more. Raises UsageError when no machine has it.
     """
     for name in intent.apps:
-        if not any(name in machine.stack(stack).apps for machine in facts.values()):
+        if not any(name in {**here.stack(stack).apps, **here.stack(stack).reach} for here in facts.values()):
             known = sorted({app for machine in facts.values() for app in machine.stack(stack).apps})
             message = f"no machine has an app {name} of {stack}"
             raise UsageError(message, advice=f"There are: {', '.join(known) or 'none'}.")
@@ -37,7 +36,7 @@ def make_whole_plan(stack: str, facts: Mapping[str, Facts], intent: Intent, acti
         if mine or known:
             check_machine(here)
             ends = (end(action, stack, name, here) for name in mine)
-            works.append(Work(machine, (*steps(stack, dict.fromkeys(known, "")), *ends)))
+            works.append(Work(machine, (*_forgets(stack, known), *ends)))
             changes += [_change(machine, name, here.app(stack, name).current, action) for name in mine]
     past = history(stack, facts)
     number = past[-1].number + 1 if past else 1
@@ -47,6 +46,11 @@ def make_whole_plan(stack: str, facts: Mapping[str, Facts], intent: Intent, acti
         "apps": {c.app: {"from": c.before, "to": c.after} for c in changes},
     }
     return Plan(stack, number, intent.what, begun, (tuple(works),) if works else (), tuple(changes))
+
+
+def _forgets(stack: str, apps: Iterable[str]) -> list[Step]:
+    """An app that is nowhere is reached from nowhere."""
+    return [Step("reach_app", {"stack": stack, "app": app, "text": ""}) for app in apps]
 
 
 def _change(machine: str, name: str, current: str, action: str) -> Change:

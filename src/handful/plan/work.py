@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from handful.errors import PlanRefused
 from handful.plan import reach, steps
-from handful.plan.conflicts import check_disk
+from handful.plan.conflicts import check_disk, check_machine
 from handful.plan.model import Step, Work
 from handful.plan.order import machines_of, needed
 from handful.plan.traffic import numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from handful.config.model import App
     from handful.facts.model import Facts
@@ -25,21 +25,38 @@ ALL = 1_000_000
 def make_waves(goal: Goal, changes: Sequence[Change]) -> tuple[tuple[tuple[Work, ...], ...], list[Change]]:
     """Return who works when, and the changes that come of it where nothing else happens to an app.
 
-    One machine after the other; then all that only learn where apps are, side by side; then those that lose an app.
-    What an app has left is forgotten in the end, when it has gone from there.
+    First all learn, side by side, where apps run and will run. Then machines change, in turn. Then all forget, side by
+    side, the places that an app is about to leave; last it goes from there.
     """
     given = numbers(goal.stack, _sharing(goal), goal.facts)
     removals = [change for change in changes if change.action == "remove"]
-    known = reach.changes(goal, reach.served(goal, given, removals))
-    learns = {machine: reach.steps(goal.stack, each.first) for machine, each in known.items()}
-    works = [_work(goal, machine, changes, given, learns[machine]) for machine in goal.facts]
-    busy = [work for work in works if work.steps]
-    learning = tuple(work for work in busy if all(step.script == "reach_app" for step in work.steps))
-    losing = [work for work in busy if any(step.script == "remove_app" for step in work.steps)]
-    turns = _turns(goal, _moves(changes), [work for work in busy if work not in learning and work not in losing])
-    forgetting = tuple(Work(name, reach.steps(goal.stack, each.last)) for name, each in known.items() if each.last)
-    waves = (*turns, learning, *((work,) for work in losing), forgetting)
+    known = reach.changes(goal, reach.served(goal, given, removals), removals)
+    learning = tuple(_learn(goal, machine, each.first) for machine, each in known.items() if each.first)
+    set_up = {work.machine for work in learning}
+    works = [_turn(goal, machine, changes, given, set_up) for machine in goal.facts]
+    turns = _turns(goal, _moves(changes), [work for work in works if work.steps])
+    forgetting = tuple(_forget(goal, machine, each.last) for machine, each in known.items() if each.last)
+    leaving = [_leave(goal, machine, removals) for machine in goal.facts]
+    waves = (learning, *turns, forgetting, *((work,) for work in leaving if work.steps))
     return tuple(wave for wave in waves if wave), reach.told(known, changes)
+
+
+def _learn(goal: Goal, machine: str, texts: Mapping[str, str]) -> Work:
+    """Set a machine up, when it is not, and write texts down."""
+    check_machine(goal.facts[machine])
+    first = steps.setup(goal.facts[machine], goal.intent.images, goal.intent.handful)
+    images = _images(goal.facts[machine], (), first, goal.intent.images)
+    return Work(machine, (*first, *_forget(goal, machine, texts).steps), images=images)
+
+
+def _forget(goal: Goal, machine: str, texts: Mapping[str, str]) -> Work:
+    written = (Step("reach_app", {"stack": goal.stack, "app": app, "text": text}) for app, text in texts.items())
+    return Work(machine, (Step("ensure_network", {"stack": goal.stack}), *written))
+
+
+def _leave(goal: Goal, machine: str, removals: Iterable[Change]) -> Work:
+    gone = [change.app for change in removals if change.machine == machine]
+    return Work(machine, tuple(steps.end("remove", goal.stack, app, goal.facts[machine]) for app in gone))
 
 
 def _moves(changes: Iterable[Change]) -> dict[str, tuple[str, ...]]:
@@ -69,18 +86,15 @@ def _limit(app: App) -> int:
     return ALL if app.strategy == "all" else app.deploy.batch
 
 
-def _work(
-    goal: Goal, machine: str, changes: Sequence[Change], given: Mapping[str, int], learns: tuple[Step, ...]
+def _turn(
+    goal: Goal, machine: str, changes: Sequence[Change], given: Mapping[str, int], set_up: Collection[str]
 ) -> Work:
+    """Return what a machine does when it changes; `set_up` are those that have been set up before."""
     here, intent = goal.facts[machine], goal.intent
     moving = _moves(changes).get(machine, ())
-    gone = [change for change in changes if change.machine == machine and change.action == "remove"]
     placed = any(machine in machines_of(name, goal.config) for name in goal.releases)
-    whole = intent.what in {"deploy", "apply"}
-    needs_setup = learns or (placed and (moving or whole))
+    needs_setup = machine not in set_up and placed and (moving or intent.what in {"deploy", "apply"})
     first = steps.setup(here, intent.images, intent.handful) if needs_setup else ()
-    if not moving and not gone and not first and not learns:
-        return Work(machine, ())
     wanted = [goal.releases[app] for app in moving]
     uploads = tuple(each for each in wanted if each.id not in here.app(goal.stack, each.app).releases)
     _check_uploads(machine, uploads, intent)
@@ -88,14 +102,7 @@ def _work(
     if images:
         check_disk(here, 0)
     inner = _app_steps(goal, machine, changes, uploads, given) if moving else ()
-    ends = (steps.end("remove", goal.stack, change.app, here) for change in gone)
-    return Work(machine, (*first, *_with(learns, inner), *ends), uploads, images)
-
-
-def _with(learns: tuple[Step, ...], inner: Sequence[Step]) -> tuple[Step, ...]:
-    """Put what a machine learns behind the places of its apps, and before anything runs."""
-    places = [step for step in inner if step.script in {"ensure_network", "place_app"}]
-    return (*places, *learns, *inner[len(places) :])
+    return Work(machine, (*first, *inner), uploads, images)
 
 
 def _check_uploads(machine: str, uploads: tuple[Release, ...], intent: Intent) -> None:
@@ -111,10 +118,7 @@ def _app_steps(
 ) -> tuple[Step, ...]:
     stack, apps, moves = goal.stack, goal.config.apps, _moves(changes)
     moving = moves[machine]
-    # Machines that lose an app come last, when the others have finished: nobody waits for them.
-    losing = {change.machine for change in changes if change.action == "remove"}
-    fellows = {name: each for name, each in moves.items() if not {name, machine} & losing and name != machine}
-    others = {app for each in fellows.values() for app in each}
+    others = {app for name, each in moves.items() if name != machine for app in each}
     together = [app for app in moving if app in others and apps[app].strategy == "all"]
     releases = {app: goal.releases[app].id for app in moving}
     commands = [app for app in moving if _runs_command(goal, app, machine)]
@@ -122,13 +126,13 @@ def _app_steps(
         Step("ensure_network", {"stack": stack}),
         *(steps.place(stack, app, apps[app], given.get(app)) for app in moving),
         *(steps.receive(stack, upload.app, upload.id) for upload in uploads),
-        *steps.run(stack, releases, apps, commands, together=together, fleet=bool(fellows)),
+        *steps.run(stack, releases, apps, commands, together=together, fleet=len(moves) > 1),
     )
 
 
 def _sharing(goal: Goal) -> dict[str, tuple[str, ...]]:
     """Return the apps that have a service address, or get one now, and the machines on which it must be free."""
-    everywhere, facts = reach.members(goal.config), goal.facts.values()
+    everywhere, facts = reach.members(goal), goal.facts.values()
     known = {name for name in goal.config.apps if any(here.app(goal.stack, name).number is not None for here in facts)}
     return {
         name: tuple(dict.fromkeys([*machines_of(name, goal.config), *everywhere]))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from handful.artifact.script import observe, source, work_script
+from handful.artifact.script import learns, observe, source, work_script
 from handful.errors import DeployFailed, HandfulError, Interrupted, LoginRefused, ObserveFailed
 from handful.facts.parse import parse
 from handful.machine.diagnose import unreachable
@@ -84,6 +84,7 @@ def carry_out(
     Raises DeployFailed or Interrupted, naming the machines that took the plan, and those that did not.
     """
     crew = Crew(plan)
+    acting = {work.machine for wave in plan.waves for work in wave if not learns(work)}
     jobs: list[tuple[str, Future[HandfulError | None]]] = []
     with ThreadPoolExecutor(max_workers=sum(map(len, plan.waves)) or 1) as pool:
         try:
@@ -101,7 +102,7 @@ def carry_out(
         except KeyboardInterrupt:
             crew.interrupt()
         failures = {name: error for name, job in jobs if (error := job.result())}
-    done = [name for name, _ in jobs if name not in failures]
+    done = [name for name, _ in jobs if name not in failures and name in acting]
     if failures or (crew.interrupted and len(jobs) < sum(map(len, plan.waves))):
         raise _stopped(plan, list(dict.fromkeys(done)), failures, crew)
 
@@ -252,7 +253,7 @@ def _failure(access: Access, cut: bool, said: str, failure: list[Event], outcome
 
 def _stopped(plan: Plan, done: list[str], failures: Mapping[str, HandfulError], crew: Crew) -> HandfulError:
     """Say which machines are new, which are old, and what to do."""
-    every = dict.fromkeys(work.machine for wave in plan.waves for work in wave)
+    every = dict.fromkeys(work.machine for wave in plan.waves for work in wave if not learns(work))
     old = [name for name in every if name not in done]
     first = failures.get(crew.culprit)
     kind = Interrupted if crew.interrupted else DeployFailed

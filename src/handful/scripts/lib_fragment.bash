@@ -59,7 +59,8 @@ reached() { [[ ! -e $reach ]] || sed -n "s/^$1 //p" "$reach"; }
 # The lines of the app itself, for a frontend or a backend; `lines` has those of proxy.cfg.
 part() { sed -n "s/^$1 /  /p" <<<"$lines"; }
 
-# fragment_text COUNT: the whole fragment with so many slots at least. Needs number, port and lines.
+# fragment_text COUNT: the whole fragment with so many slots at least; without slots there is no front, so that who tries it is
+# refused and asks somebody else. Needs number, port and lines.
 fragment_text() {
   local front subnet
   front=$(reached front)
@@ -73,7 +74,8 @@ fragment_text() {
     "backend $stack.$app" "$(part backend)"
   [[ -z $front ]] || peers
   slots "$1" ''
-  [[ -z $front ]] || front_text "$1"
+  [[ -z $front ]] || peers_text
+  [[ -z $front || -n ${elsewhere:-} ]] || front_text "$1"
 }
 
 # The other machines that run the app: each is as ready as its own proxy says.
@@ -85,10 +87,9 @@ peers() {
   done < <(reached peer; echo)
 }
 
-# front_text COUNT: the way for the other machines' proxies, to the instances here and no further; who asks whether there are any;
-# and whom this machine asks.
+# front_text COUNT: the way for the other machines' proxies, to the instances here and no further; and who asks whether there are any.
 front_text() {
-  local name address from
+  local from
   from=$(reached from)
   printf '%s\n' '' "frontend $stack.$app.front" "  bind $front:$((20000 + number))" \
     "  # Only the other machines' proxies, and only while somebody here can answer." \
@@ -96,12 +97,17 @@ front_text() {
     "$(part frontend)" "  default_backend $stack.$app.here" '' \
     "backend $stack.$app.ready" '  mode http' "  http-request deny unless { src $from }" \
     "  http-request return status 200 if { nbsrv($stack.$app.here) gt 0 }" '  http-request return status 503' '' \
-    "backend $stack.$app.peers" '  # A machine that is gone is found out in less than three seconds.' '  mode http' '  timeout connect 500ms' \
+    "backend $stack.$app.here" "$(part backend)"
+  slots "$1" " no-check track $stack.$app/"
+}
+
+# Whom this machine asks whether they have instances that can answer.
+peers_text() {
+  local name address
+  printf '%s\n' '' "backend $stack.$app.peers" '  # A machine that is gone is found out in less than three seconds.' '  mode http' '  timeout connect 500ms' \
     '  timeout check 500ms' '  option httpchk' "  http-check send meth GET uri /ready/$stack/$app" '  http-check expect status 200' \
     '  default-server check inter 500ms fall 2 rise 1'
   while read -r name address _; do [[ -z $name ]] || printf '  server peer.%s %s:20000\n' "$name" "$address"; done < <(reached peer; echo)
-  printf '%s\n' '' "backend $stack.$app.here" "$(part backend)"
-  slots "$1" " no-check track $stack.$app/"
 }
 
 # slots COUNT TRACK: the slots' lines, COUNT of them at least; those that only follow the slots of another backend end with TRACK.
@@ -128,7 +134,7 @@ write_fragment() {
 
 # write_elsewhere: the fragment of an app that has no instance here.
 write_elsewhere() {
-  local text number lines port
+  local text number lines port elsewhere=yes
   local -A slot_mode=()
   number=$(reached number) port=$(reached port) lines=$(grep -E '^(frontend|backend) ' "$reach")
   text=$(fragment_text 0) && printf '%s\n' "$text" | put "$fragment"
@@ -160,7 +166,7 @@ free_on_disk() {
 # Who asks whether an app has instances here asks on one port, for all apps: GET /ready/STACK/APP.
 write_ready() {
   local fronts address
-  fronts=$({ cat -- "$root"/stacks/*/reach/* 2>/dev/null || true; } | sed -n 's/^front //p' | sort -u)
+  fronts=$({ cat -- "$root"/stacks/*/reach/* "$root"/stacks/*/reach/.[a-z]* 2>/dev/null || true; } | sed -n 's/^front //p' | sort -u)
   [[ -n $fronts ]] || { rm -f "$conf/20-ready.cfg" && return 0; }
   {
     printf '%s\n' '# Whether an app has a healthy instance here: the other machines ask.' 'frontend handful.ready' '  mode http'

@@ -166,10 +166,11 @@ drop_traffic() {
 
 # reload_proxy: checks the files first, then waits until a new worker has taken over.
 reload_proxy() {
-  local said told before newest deadline
+  local said told before newest deadline up unknown
   said=$(docker exec handful-proxy haproxy -c -f /etc/haproxy/conf 2>&1) ||
     fail "the proxy refuses its new configuration" "$said" "The old one still serves."
   before=$(newest_worker)
+  up=$(proxy_peers 2)
   # No `docker kill`: Docker restarts no container after a crash that it was asked to send a signal to (tried, 20.10).
   # It answers when the new worker runs, or with Success=0 (3.x); 2.6 hangs up.
   told=$(proxy_say master reload 2>/dev/null || true)
@@ -179,6 +180,16 @@ reload_proxy() {
       fail "the proxy could not take its new configuration" "$(docker logs --tail 10 handful-proxy 2>&1)" "The old one still serves."
     sleep 0.05
   done
+  # A server that is checked begins as up: those that were not, and those that are new, must first show themselves.
+  mapfile -t unknown < <(comm -23 <(proxy_peers '') <(printf '%s\n' "$up"))
+  ((${#unknown[@]} == 0)) || proxy_say admin "${unknown[@]/%/ health down}" >/dev/null
+}
+
+# proxy_peers STATE: the servers that stand for other machines, those in that operational state (nothing: all), sorted.
+proxy_peers() {
+  [[ -e $conf/20-ready.cfg ]] || return 0
+  proxy_say admin "show servers state" 2>/dev/null |
+    awk -v state="$1" '$2 ~ /\.peers$/ && (state == "" || $6 == state) { print "set server " $2 "/" $4 }' | sort || true
 }
 
 newest_worker() { proxy_say master "show proc" 2>/dev/null | awk '$2 == "worker" { print $1; exit }' || true; }

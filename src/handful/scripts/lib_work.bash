@@ -1,5 +1,5 @@
 # Around the steps of one deploy on this machine: the lock, history, and the way back when something fails.
-# Needs stack, deploy and begun (the history line, JSON).
+# Needs stack, deploy and begun (the history line, JSON; empty: history is told nothing).
 
 outcome=failed
 
@@ -9,7 +9,7 @@ begin_work() {
   trap end_work EXIT
   trap 'outcome=interrupted; exit 130' TERM INT HUP
   began=$(now)
-  append_history <<<"$begun"
+  [[ -z $begun ]] || append_history <<<"$begun"
 }
 
 # Not a word of `$?` here: it reads 0 after SIGPIPE. The flag tells.
@@ -20,7 +20,7 @@ end_work() {
   set +e
   [[ $outcome == 'done' ]] || go_back
   # shellcheck disable=SC2154  # deploy is set by the script around this
-  printf '{"deploy":%d,"event":"ended","outcome":"%s","when":"%s","seconds":%s}\n' \
+  [[ -z $begun ]] || printf '{"deploy":%d,"event":"ended","outcome":"%s","when":"%s","seconds":%s}\n' \
     "$deploy" "$outcome" "$(date -u +%FT%TZ)" "$(awk -v t=$(($(now) - began)) 'BEGIN { printf "%.2f", t / 100 }')" |
     append_history || event failed "history could not be written" app ""
   event ended "" outcome "$outcome"
@@ -55,11 +55,22 @@ place_back() {
   forget_network
 }
 
-# The network goes with the stack's last app; what Docker has not let go of yet, the next deploy finds and takes again.
+# The network goes when no app of the stack is here or reached from here: who is let in at service addresses is told by its range.
+# What Docker has not let go of yet, the next deploy finds and takes again.
 forget_network() {
-  [[ -z $(ls -A "$root/stacks/$stack/apps" 2>/dev/null) ]] || return 0
+  [[ -z $(find "$root/stacks/$stack"/{apps,reach} -mindepth 1 -maxdepth 1 2>/dev/null) ]] || return 0
   rm -f "$root/stacks/$stack"/{last_address,subnet}
   docker network rm "handful-$stack" >/dev/null 2>&1 || true
+}
+
+# check_number NUMBER: fails when another app, of this stack or another, has it here. The machine's lock must be held.
+check_number() {
+  local file taken
+  for file in "$root"/stacks/*/apps/*/number "$root"/stacks/*/reach/*; do
+    [[ -e $file && $file != "$root/stacks/$stack/apps/$app/number" && $file != "$root/stacks/$stack/reach/$app" ]] || continue
+    taken=$(head -n 1 "$file")
+    [[ ${taken#number } != "$1" ]] || fail "number $1 of $app was taken by ${file#"$root/stacks/"} in the meantime" "" "Try again."
+  done
 }
 
 # The names of a stack's apps are those that have a number here, or are reached on other machines: in the name server's folder
@@ -67,7 +78,8 @@ forget_network() {
 sync_names() {
   local file number app lines='' block hosts=${HANDFUL_HOSTS:-/etc/hosts} mark="# handful: $stack"
   local -A numbers=()
-  for file in "$root/stacks/$stack"/reach/*; do [[ ! -e $file ]] || numbers[${file##*/}]=$(sed -n 's/^number //p' "$file"); done
+  # Of one that is being learned, the file begins with a dot.
+  for file in "$root/stacks/$stack"/reach/* "$root/stacks/$stack"/reach/.[a-z]*; do [[ ! -e $file ]] || numbers[$(basename "$file" | sed 's/^\.//')]=$(sed -n 's/^number //p' "$file"); done
   for file in "$root/stacks/$stack"/apps/*/number; do [[ ! -e $file ]] || numbers[$(basename "${file%/number}")]=$(<"$file"); done
   while read -r app; do
     [[ -n $app ]] || continue

@@ -2,12 +2,7 @@
 : "${stack:?}" "${app:?}" "${number?}" "${instances:?}" "${keep:?}"
 # uses: prelude lib_work
 lock_machine
-if [[ -n $number ]]; then
-  for file in "$root"/stacks/*/apps/*/number; do
-    [[ -e $file && $file != "$root/stacks/$stack/apps/$app/number" ]] || continue
-    [[ $(<"$file") != "$number" ]] || fail "number $number of $app was taken by ${file#"$root/stacks/"} in the meantime" "" "Try again."
-  done
-fi
+[[ -z $number ]] || check_number "$number"
 app_folder=$root/stacks/$stack/apps/$app
 # What was there before, for the way back.
 mkdir -p "$app_folder/releases" "$HANDFUL_SESSION/placed/$app"

@@ -3,32 +3,50 @@
 # uses: prelude lib_instances lib_fragment lib_proxy lib_work
 app_paths
 lock_machine
-before=$(content "$reach") fragment_before=$(content "$fragment")
-trap go_back_to_before EXIT
+learned=$reach fragment_before=$(content "$fragment")
+reach=${learned%/*}/.$app
+trap put_back EXIT
 
 # What the proxy refuses must not be there when the machine starts the next time.
-go_back_to_before() {
-  [[ -z ${learned:-} ]] || return 0
-  if [[ -n $before ]]; then put "$reach" <<<"$before"; else rm -f "$reach"; fi
+put_back() {
+  [[ -e $reach ]] || return 0
+  rm -f "$reach"
   if [[ -n $fragment_before ]]; then put "$fragment" <<<"$fragment_before"; else rm -f "$fragment"; fi
+  guard_fronts
   write_ready
 }
 
+# tell_proxy: the fragment as it is from now on; what runs here keeps its slots.
+tell_proxy() {
+  folder=$app_folder/current
+  port=$(sed -n 's/^port=\([0-9][0-9]*\)$/\1/p' "$folder/run_app.bash" 2>/dev/null || true)
+  if [[ -n $port && -e $fragment ]]; then
+    read_slots
+    write_fragment "$(count_slots)"
+    reload_proxy
+  else
+    drop_traffic
+  fi
+}
+
 mkdir -p "${reach%/*}"
-if [[ -n $text ]]; then put "$reach" <<<"$text"; else rm -f "$reach"; fi
-guard_fronts
-write_ready
-folder=$app_folder/current
-if [[ -e $folder/run_app.bash && -e $fragment ]]; then
-  # shellcheck disable=SC2034  # lib_fragment reads it
-  port=$(sed -n 's/^port=//p' "$folder/run_app.bash" | head -n 1)
-  read_slots
-  write_fragment "$(count_slots)"
-  reload_proxy
+if [[ -n $text ]]; then
+  check_number "$(sed -n 's/^number //p' <<<"$text")"
+  printf '%s\n' "$text" >"$reach"
+  # Before anybody is let in.
+  guard_fronts
+  write_ready
+  tell_proxy
+  sync_names
+  # From here on it is learned: whatever was cut short before is done again.
+  mv -T "$reach" "$learned"
 else
-  drop_traffic
+  tell_proxy
+  rm -f "$learned"
+  guard_fronts
+  write_ready
+  sync_names
+  forget_network
 fi
-sync_names
-learned=yes
-runs_on=$(reached peer | awk '{ print $1 }' | paste -sd ' ')
+runs_on=$(sed -n 's/^peer \([^ ]*\) .*/\1/p' <<<"$text" | paste -sd ' ')
 [[ -z $runs_on ]] || event reached "$app is reached on $runs_on" app "$app"

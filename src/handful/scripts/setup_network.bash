@@ -9,17 +9,26 @@ net.ipv4.ip_nonlocal_bind = 1
 # The minus: kernels before 5.14 do not know it.
 -net.ipv4.tcp_migrate_req = 1"
 put "$root/fronts.bash" <<'FRONTS'
-# handful: packets to another machine's front (port 20000 and up) may come from that machine's fellows, not from containers here.
-# Those are seen under their own addresses, before Docker gives them the machine's.
+# handful: no container here may come to the front of an app on another machine, or ask there whether it is ready. Fronts trust the
+# machines' own addresses, and Docker gives them to containers' packets; here these are seen before that. All else passes.
+set -o pipefail
 cd "$(dirname "$0")/stacks" 2>/dev/null || exit 0
+rules() {
+  cat -- */reach/* */reach/.[a-z]* 2>/dev/null | awk '
+    $1 == "number" { number = $2 }
+    $1 == "from" { for (i = 2; i <= NF; i++) { print $i, 20000; print $i, 20000 + number; own[$i] } }
+    $1 == "front" { own[$2] }
+    END { for (address in own) print address }' | sort -u
+}
 {
   printf '%s\n' '*raw' ':HANDFUL-FRONTS - [0:0]'
-  cat -- */reach/* 2>/dev/null | awk '$1 == "from" { for (i = 2; i <= NF; i++) print $i }' | sort -u | sed 's/.*/-A HANDFUL-FRONTS -s & -j RETURN/'
-  cat -- */reach/* 2>/dev/null | awk '$1 == "peer" { print $3 }' | sort -u | sed 's/.*/-A HANDFUL-FRONTS -d & -j DROP/'
+  # What comes from the machines themselves is none of a container.
+  rules | awk 'NF == 1 { print "-A HANDFUL-FRONTS -s " $1 " -j RETURN" }'
+  rules | awk 'NF == 2 { print "-A HANDFUL-FRONTS -p tcp -d " $1 " --dport " $2 " -j DROP" }'
   echo COMMIT
-} | iptables-restore --noflush --wait 10
-iptables --wait 10 --table raw --check PREROUTING --protocol tcp --dport 20000:32767 --jump HANDFUL-FRONTS 2>/dev/null ||
-  iptables --wait 10 --table raw --append PREROUTING --protocol tcp --dport 20000:32767 --jump HANDFUL-FRONTS
+} | iptables-restore --noflush --wait 10 || exit 1
+iptables --wait 10 --table raw --check PREROUTING --protocol tcp --jump HANDFUL-FRONTS 2>/dev/null ||
+  iptables --wait 10 --table raw --append PREROUTING --protocol tcp --jump HANDFUL-FRONTS
 FRONTS
 put "$folder/systemd/system/handful-network.service" <<UNIT
 [Unit]

@@ -12,6 +12,8 @@ global
   stats socket /run/handful/admin.sock mode 600 level admin expose-fd listeners
   stats timeout 10s
   hard-stop-after 30m
+  # Checks that should come twice a second begin at once after a reload.
+  max-spread-checks 500ms
   fd-hard-limit 65536
   log stdout format raw local0 notice
   user haproxy
