@@ -84,27 +84,33 @@ def carry_out(
     Raises DeployFailed or Interrupted, naming the machines that took the plan, and those that did not.
     """
     crew = Crew(plan)
-    acting = {work.machine for wave in plan.waves for work in wave if not learns(work)}
     jobs: list[tuple[str, Future[HandfulError | None]]] = []
+
+    def begin(each: Work) -> None:
+        crew.begins(each.machine)
+        files = uploads[each.machine] if each.releases else {}
+        job = pool.submit(_work, plan, each, machines[each.machine], files, operator, crew)
+        jobs.append((each.machine, job))
+
     with ThreadPoolExecutor(max_workers=sum(map(len, plan.waves)) or 1) as pool:
         try:
-            for wave in plan.waves:
-                if not any(words(each) for each in wave):
-                    crew.wait(work for earlier in plan.waves[: plan.waves.index(wave)] for work in earlier)
-                if crew.stopped():
-                    break
-                for each in wave:
-                    crew.begins(each.machine)
-                    files = uploads[each.machine] if each.releases else {}
-                    job = pool.submit(_work, plan, each, machines[each.machine], files, operator, crew)
-                    jobs.append((each.machine, job))
-                crew.wait(wave, resting=True)
+            _in_waves(plan, crew, begin)
         except KeyboardInterrupt:
             crew.interrupt()
         failures = {name: error for name, job in jobs if (error := job.result())}
-    done = [name for name, _ in jobs if name not in failures and name in acting]
     if failures or (crew.interrupted and len(jobs) < sum(map(len, plan.waves))):
-        raise _stopped(plan, list(dict.fromkeys(done)), failures, crew)
+        raise _stopped(plan, [name for name, _ in jobs if name not in failures], failures, crew)
+
+
+def _in_waves(plan: Plan, crew: Crew, begin: Callable[[Work], None]) -> None:
+    for place, wave in enumerate(plan.waves):
+        if not any(words(each) for each in wave):
+            crew.wait(each for earlier in plan.waves[:place] for each in earlier)
+        if crew.stopped():
+            return
+        for each in wave:
+            begin(each)
+        crew.wait(wave, resting=True)
 
 
 def stream(machines: Iterable[Access], script: str, show: Callable[[str, str], None], *, merge: bool) -> None:
@@ -254,6 +260,7 @@ def _failure(access: Access, cut: bool, said: str, failure: list[Event], outcome
 def _stopped(plan: Plan, done: list[str], failures: Mapping[str, HandfulError], crew: Crew) -> HandfulError:
     """Say which machines are new, which are old, and what to do."""
     every = dict.fromkeys(work.machine for wave in plan.waves for work in wave if not learns(work))
+    done = [name for name in every if name in done]
     old = [name for name in every if name not in done]
     first = failures.get(crew.culprit)
     kind = Interrupted if crew.interrupted else DeployFailed
