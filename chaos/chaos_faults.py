@@ -45,9 +45,9 @@ class Deploy:
             return process.wait(SECONDS)
 
 
-def served(site: Site) -> str:
-    """Return the version that answers at the edge."""
-    asked = HTTPConnection(site.address("m1"), timeout=10)
+def served(site: Site, machine: str) -> str:
+    """Return the version that answers at a machine's edge: it may be another machine's."""
+    asked = HTTPConnection(site.address(machine), timeout=10)
     with closing(asked):
         asked.request("GET", "/", headers={"Host": "bench.localhost"})
         answer = asked.getresponse()

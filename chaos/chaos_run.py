@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from client import Load
 
-from chaos_faults import FAULTS, Deploy, served
-from chaos_promise import broken
+from chaos_faults import FAULTS, Deploy
+from chaos_promise import MACHINES, broken, versions
 from harness.program import say, start
 from harness.site import Site
 
@@ -62,21 +62,21 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run(seed: int, deploys: int, *, as_json: bool) -> Told:
-    """Deploy again and again on one machine of a lab, under load."""
+    """Deploy again and again on two machines of a lab that share their apps, under load on both edges."""
     chance, told, faults = random.Random(seed), Told(seed, deploys), Counter[str]()
     with Site(say) as site:
-        site.have(1)
-        with Load([f"http://{site.address('m1')}:80"], "bench.localhost") as load:
-            before = site.version
+        site.have(len(MACHINES))
+        with Load([f"http://{site.address(machine)}:80" for machine in MACHINES], "bench.localhost") as load:
+            before = versions(site)
             for number in range(1, deploys + 1):
-                deploy = Deploy(site, chance.choice(FAULTS), chance.uniform(0, 3))
+                deploy = Deploy(site, chance.choice(FAULTS), chance.uniform(0, 5))
                 code = deploy.run()
                 troubles = broken(site, deploy, before, code)
-                before = served(site)
+                before = versions(site)
                 faults[deploy.fault] += 1
                 told.violations += len(troubles)
                 line = {"deploy": number, "fault": deploy.fault, "after_s": round(deploy.moment, 2), "code": code}
-                show({**line, "serves": before, "violations": troubles}, as_json=as_json)
+                show({**line, "runs": before, "violations": troubles}, as_json=as_json)
         summary = load.result()
     told.faults, told.sent, told.failed, told.cut = dict(faults), summary.sent, summary.failed, summary.websocket_cut
     return told

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 HOME = Path(__file__).parents[2]
+OLD = {"m1": "6", "m2": "6"}
+NEW = {"m1": "7", "m2": "7"}
+HALF = {"m1": "7", "m2": "6"}
 
 
 @pytest.fixture
@@ -21,22 +24,24 @@ def chaos(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("fault", "code", "may_serve"),
+    ("fault", "code", "may_run"),
     [
-        ("none", 0, {"7"}), ("none", 1, {"7"}), ("ctrl-c", 0, {"7"}), ("kill", 130, {"6", "7"}), ("ctrl-c", 130, {"6", "7"}),
-        ("crashes at once", 1, {"6"}), ("answers 404", 0, {"6"}),
+        ("none", 0, [NEW]), ("none", 1, [NEW]), ("ctrl-c", 0, [NEW]), ("ctrl-c", 130, [OLD, NEW]),
+        ("kill", 137, [OLD, NEW, HALF]), ("crashes at once", 1, [OLD]), ("answers 404", 0, [OLD]),
+        ("rollback", 0, [OLD, NEW]),
     ],
 )
-def test_which_version_may_serve(chaos: Any, fault: str, code: int, may_serve: set[str]) -> None:
-    """Version 7 was deployed after 6: who cuts it short gets either, one that fails leaves the old."""
-    assert chaos("chaos_promise").allowed(fault, "7", "6", code) == may_serve
+def test_what_may_run_afterwards(chaos: Any, fault: str, code: int, may_run: list[dict[str, str]]) -> None:
+    """Version 7 was deployed after 6: only who is killed leaves the machines on two versions."""
+    verdict = chaos("chaos_promise").verdict
+    assert [now for now in (OLD, NEW, HALF) if not verdict(fault, "7", OLD, now, code)] == may_run
 
 
-def test_a_rollback_that_went_well_leaves_what_served(chaos: Any) -> None:
-    """Which version came before is history's business; the present one it is not."""
-    allowed = chaos("chaos_promise").allowed
-    assert allowed("rollback", "3", "3", 0) == {"0", "1", "2"}
-    assert "3" in allowed("rollback", "3", "3", 1)
+def test_what_was_half_done_may_stay_so(chaos: Any) -> None:
+    """A release that fails changes nothing; one that goes well ends it."""
+    verdict = chaos("chaos_promise").verdict
+    assert verdict("crashes at once", "8", HALF, HALF, 1) == []
+    assert verdict("none", "8", HALF, HALF, 1) != []
 
 
 @pytest.mark.parametrize(("failed", "violations", "code"), [(0, 0, 0), (1, 0, 1), (0, 1, 1), (300, 0, 1)])
@@ -45,44 +50,47 @@ def test_the_exit_code_tells(chaos: Any, failed: int, violations: int, code: int
     assert chaos("chaos_run").Told(1, 1, failed=failed, violations=violations).code == code
 
 
-class Machine:
-    """A site whose machine says this, whose app serves these versions in turn, and whose history ends so."""
+class Site:
+    """Machines that say this, run these versions, answer so, and a `handful` that tells these two documents."""
 
-    def __init__(self, left: str = "", serves: str = "7", outcome: str = "done") -> None:
-        self.left, self.serves, self.outcome = left, serves, outcome
+    def __init__(
+        self, *, left: str = "", runs: dict[str, str] = NEW, answers: str = "7", status: str = "[]", outcome: str = "done"
+    ) -> None:
+        self.left, self.runs, self.answers = left, runs, answers
+        self.said = {"status": f'{{"unfinished": {status}}}', "history": f'[{{"outcome": "{outcome}"}}]'}
 
     def sh(self, machine: str, script: str) -> str:
-        """Answer as the machine."""
-        assert machine == "m1"
-        assert "docker ps" in script
-        return self.left
+        """Answer as a machine."""
+        return self.left if "docker ps" in script else self.runs[machine]
 
 
 @pytest.mark.parametrize(
     ("found", "troubles"),
     [
-        (Machine(), []),
-        (Machine(left="apps/web/deploying\n"), ["apps/web/deploying"]),
-        (Machine(serves="67"), ["two releases serve: 6, 7"]),
-        (Machine(serves="5"), ["5 serves after 6, with exit code 0"]),
-        (Machine(outcome="unfinished"), ["history says unfinished"]),
-        (Machine(outcome="at work"), ["history says at work"]),
+        (Site(), []),
+        (Site(left="apps/web/deploying\n"), ["m1: apps/web/deploying", "m2: apps/web/deploying"]),
+        (Site(answers="5"), ["5 answers, and 7, 7 runs"]),
+        (Site(runs=HALF, answers="7", status='["web"]'), ["the machines run different versions: {'m1': '7', 'm2': '6'}"]),
+        (Site(status='["web"]'), ["status is wrong about whether {'m1': '7', 'm2': '7'} is unfinished"]),
+        (Site(outcome="unfinished"), ["history says unfinished"]),
+        (Site(outcome="at work"), ["history says at work"]),
     ],
 )
-def test_what_is_left_is_told(
-    chaos: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, found: Machine, troubles: list[str]
+def test_what_is_broken_is_told(
+    chaos: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, found: Site, troubles: list[str]
 ) -> None:
-    """Something on the machine, two releases at once, the wrong one, a deploy without an end."""
+    """Something on a machine, a wrong answer, two versions, a report that is not true, a deploy without an end."""
     promise = chaos("chaos_promise")
-    turns = iter(found.serves * 4)
-    monkeypatch.setattr(promise, "served", lambda _: next(turns))
+    monkeypatch.setattr(promise, "served", lambda *_: found.answers)
     monkeypatch.setattr(promise, "SECONDS", 0)
+    for name, text in found.said.items():
+        (tmp_path / name).write_text(text)
     program = tmp_path / "handful"
-    program.write_text(f"#!/bin/sh\necho '[{{\"outcome\": \"{found.outcome}\"}}]'\n")
+    program.write_text('#!/bin/sh\ncat "${0%/*}/$1"\n')
     program.chmod(0o755)
     monkeypatch.setattr(found, "folder", tmp_path, raising=False)
     monkeypatch.setattr(found, "environ", {"PATH": f"{tmp_path}:{os.environ['PATH']}"}, raising=False)
     deploy = type("Deploy", (), {"fault": "none", "wanted": "7"})
-    said = promise.broken(found, deploy, "6", 0)
+    said = promise.broken(found, deploy, OLD, 0)
     assert [line for line in said if line in troubles] == troubles
     assert bool(said) == bool(troubles)

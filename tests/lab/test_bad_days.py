@@ -137,8 +137,13 @@ def test_another_deploy_is_at_work(served: Project) -> None:
     assert "root from " in said.err
     assert "since 20" in said.err
     assert "building" not in said.all
+    waiting = served.start("deploy", "--wait")
     assert first.wait(60) == 1
     first.communicate()
+    out, _ = waiting.communicate(timeout=60)
+    assert "waiting for handful deploy, by root from " in out
+    assert "building" in out
+    assert waiting.returncode == 1
 
 
 @pytest.mark.parametrize("moment", ["started", "healthy", "switched"])

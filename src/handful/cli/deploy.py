@@ -20,25 +20,31 @@ if TYPE_CHECKING:
     from handful.report.lines import Lines
     from handful.run.project import Project
 
+# Between two looks at a machine on which another deploy is at work.
+WAIT_SECONDS = 1.0
+
 pull_option = click.option("--pull", is_flag=True, help="Take what image references stand for now.")
+wait_option = click.option("--wait", is_flag=True, help="While another deploy is at work, wait until it has ended.")
 
 
 @click.command("deploy")
 @click.argument("apps", nargs=-1)
 @pull_option
+@wait_option
 @verbose_option
 @json_option
-def deploy_command(apps: tuple[str, ...], *, pull: bool, verbose: bool, as_json: bool) -> None:
+def deploy_command(apps: tuple[str, ...], *, pull: bool, wait: bool, verbose: bool, as_json: bool) -> None:
     """Build what changed and release it without downtime: all apps, or those named."""
-    _deploy("deploy", apps, pull=pull, verbose=verbose, as_json=as_json)
+    _deploy("deploy", apps, pull=pull, wait=wait, verbose=verbose, as_json=as_json)
 
 
 @click.command("rollback")
 @click.argument("app", required=False)
 @click.option("--to", "release", metavar="RELEASE", help="A kept release, by its id or its counter.")
+@wait_option
 @verbose_option
 @json_option
-def rollback_command(app: str | None, *, release: str | None, verbose: bool, as_json: bool) -> None:
+def rollback_command(app: str | None, *, release: str | None, wait: bool, verbose: bool, as_json: bool) -> None:
     """Undo the last deploy, all its apps together; or take one app back to an earlier release.
 
     Env and files come back with the release. Nothing is built.
@@ -48,7 +54,7 @@ def rollback_command(app: str | None, *, release: str | None, verbose: bool, as_
         raise UsageError("--to belongs to one app", advice="Say which: handful rollback APP --to RELEASE")
     project = open_project()
     lines = show_lines(as_json=as_json, verbose=verbose)
-    facts = facts_of(project, meanwhile=load_planner)
+    facts = _facts(project, lines, wait=wait)
     from handful.plan.back import way_back
     from handful.run.deploy import plan_deploy
 
@@ -62,11 +68,12 @@ def rollback_command(app: str | None, *, release: str | None, verbose: bool, as_
 
 @click.command("apply")
 @pull_option
+@wait_option
 @verbose_option
 @json_option
-def apply_command(*, pull: bool, verbose: bool, as_json: bool) -> None:
+def apply_command(*, pull: bool, wait: bool, verbose: bool, as_json: bool) -> None:
     """Make the machines match the file: their parts, every app, and nothing that the file does not name."""
-    _deploy("apply", (), pull=pull, verbose=verbose, as_json=as_json)
+    _deploy("apply", (), pull=pull, wait=wait, verbose=verbose, as_json=as_json)
 
 
 def load_planner() -> None:
@@ -75,11 +82,24 @@ def load_planner() -> None:
         import_module(f"handful.{name}")
 
 
-def _deploy(what: str, apps: tuple[str, ...], *, pull: bool, verbose: bool, as_json: bool) -> None:
+def _facts(project: Project, lines: Lines, *, wait: bool) -> dict[str, Facts]:
+    """Return what is known of the machines; `wait`: once no deploy of the stack is at work on any of them."""
+    facts = facts_of(project, meanwhile=load_planner)
+    told = ""
+    while wait and (holder := next((h for here in facts.values() if (h := here.stack(project.stack).holder)), "")):
+        if holder != told:
+            lines.say(f"waiting for {holder}")
+            told = holder
+        time.sleep(WAIT_SECONDS)
+        facts = facts_of(project)
+    return facts
+
+
+def _deploy(what: str, apps: tuple[str, ...], *, pull: bool, wait: bool, verbose: bool, as_json: bool) -> None:
     began = time.monotonic()
     project = open_project()
     lines = show_lines(as_json=as_json, verbose=verbose)
-    facts = facts_of(project, meanwhile=load_planner)
+    facts = _facts(project, lines, wait=wait)
     from handful.report.status import unfinished
     from handful.run.deploy import plan_deploy
 
