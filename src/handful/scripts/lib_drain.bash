@@ -15,16 +15,16 @@ drain_apart() {
 
 # phase_drain TURN ID...: until nobody is served any more, or drain_timeout is over, or two more generations have begun to drain.
 phase_drain() {
-  local turn=$1 deadline addresses images image
+  local turn=$1 begun deadline addresses images image
   shift
   # Whatever the proxy says, the instances end.
   trap - ERR
   set +e
-  deadline=$(($(now) + drain_timeout * 100))
+  begun=$(now) deadline=$(($(now) + drain_timeout * 100))
   survey
   mapfile -t addresses < <(addresses_of "$@")
   if [[ -n $port && $network != host ]]; then
-    while (($(now) < deadline)) && latest "$turn" && busy "${addresses[@]}"; do sleep 0.2; done
+    while latest "$turn" && serves "${addresses[@]}"; do sleep 0.2; done
   fi
   (lock_machine && rest_slots "${addresses[@]}")
   mapfile -t images < <(docker inspect --format '{{.Config.Image}}' "$@" 2>/dev/null | sort -u)
@@ -38,6 +38,16 @@ latest() {
   local drains
   drains=$(content "$app_folder/drains")
   ((${drains:-0} < $1 + 2))
+}
+
+# serves ADDRESS...: whether somebody may still be served by them. A worker that a reload has left behind takes no commands (tried, 2.6):
+# who idles there since then comes back to these instances, until the proxy closes connections that idle, after 75 s.
+serves() {
+  if busy "$@"; then
+    (($(now) < deadline))
+  else
+    (($(now) < begun + 8000 && $(workers | wc -l) > 1))
+  fi
 }
 
 # busy ADDRESS...: whether the proxy has a connection to one of them. Slots are looked up anew: another may have got one.
