@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chaos_faults import RELEASES, served
 from harness.site import INSTANCES
@@ -41,9 +41,9 @@ def broken(site: Site, deploy: Deploy, before: Mapping[str, str], code: int) -> 
     seen = {served(site, machine) for machine in MACHINES for _ in range(2 * INSTANCES)}
     if not seen <= set(now.values()):
         troubles.append(f"{', '.join(sorted(seen))} answers, and {', '.join(sorted(now.values()))} runs")
-    if (len(set(now.values())) > 1) != bool(_said(site, "status")["unfinished"]):
+    if (len(set(now.values())) > 1) != bool(json.loads(_said(site, "status"))["unfinished"]):
         troubles.append(f"status is wrong about whether {now} is unfinished")
-    outcome = _said(site, "history", "-n", "1")[-1]["outcome"]
+    outcome = json.loads(_said(site, "history", "-n", "1"))[-1]["outcome"]
     if outcome in {"at work", "unfinished"}:
         troubles.append(f"history says {outcome}")
     return troubles
@@ -63,6 +63,8 @@ def verdict(fault: str, wanted: str, before: Mapping[str, str], now: Mapping[str
     ]
     if len(set(now.values())) > len(set(before.values())) and fault != "kill":
         wrong.append(f"the machines run different versions: {now}")
+    if fault == "rollback" and (now == before) == (code == 0):
+        wrong.append(f"a rollback ended with exit code {code}, and {before} became {now}")
     return wrong
 
 
@@ -75,11 +77,9 @@ def allowed(fault: str, wanted: str, before: str, code: int) -> set[str]:
     return {before} if fault in RELEASES else {wanted}
 
 
-def _said(site: Site, *words: str) -> Any:  # noqa: ANN401  # a JSON document
-    done = subprocess.run(
-        ["handful", *words, "--json"], cwd=site.folder, env=site.environ, capture_output=True, check=True
-    )
-    return json.loads(done.stdout)
+def _said(site: Site, *words: str) -> bytes:
+    line = ["handful", *words, "--json"]
+    return subprocess.run(line, cwd=site.folder, env=site.environ, capture_output=True, check=True).stdout
 
 
 def _left(site: Site, machine: str) -> list[str]:

@@ -13,6 +13,7 @@ HandfulError                 1   something went wrong on a machine, in a build o
 ├── PlanRefused              1   the plan would make two things collide, or cannot be carried out
 ├── Locked                   1   another deploy is at work
 ├── DeployFailed             1   a machine did not take the new release
+│   └── ConnectionLost       1   nobody knows yet how it ended there
 ├── DifferencesFound         3   `plan --check` found differences
 └── Interrupted            130   the user, or the line, cut it short
 """
@@ -92,6 +93,10 @@ class Locked(HandfulError):
 
 class DeployFailed(HandfulError):
     """A machine did not take the new release; the old one still serves."""
+
+
+class ConnectionLost(DeployFailed):
+    """The connection to a machine broke while it was at work: it decides by itself."""
 
 
 class DifferencesFound(HandfulError):

@@ -46,6 +46,14 @@ def test_what_began_and_never_ended_is_unfinished() -> None:
     assert [past.outcome for past in history("shop", {"m1": machine("m1", told(1), ended(1), told(2))})] == ["done", "unfinished"]
 
 
+@pytest.mark.parametrize(("second", "outcome"), [([], "unfinished"), ([ended(2)], "done"), ([ended(2, "failed")], "done")])
+def test_a_machine_that_takes_apps_away_later_has_done_its_part(second: list[dict[str, Any]], outcome: str) -> None:
+    """It does so in a session of its own: what it has released before is done, and the deploy was not in vain."""
+    (past,) = history("shop", {"m1": machine("m1", told(2), ended(2), told(2), *second)})
+    assert past.outcomes == {"m1": outcome}
+    assert not past.vain
+
+
 def test_only_the_last_one_can_be_at_work() -> None:
     """What was left unfinished before stays so, while the next deploy holds the lock."""
     facts = {"m1": machine("m1", told(1), told(2), holder="ann")}

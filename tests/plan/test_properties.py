@@ -65,7 +65,8 @@ class World:
     ) -> None:
         self.machines = MACHINES[:count]
         self.acts = acts
-        self.files = [config_of(fitting(each, self.machines, private), self.machines, private) for each in files]
+        fit = [fitting(each, self.machines, private=private) for each in files]
+        self.files = [config_of(each, self.machines, private=private) for each in fit]
         self.config = self.files[1]
         self.facts = self.after({name: ready(name) for name in self.machines}, acts, stack)
 
@@ -90,7 +91,7 @@ def worlds(stack: str = "shop", *, faults: bool = True) -> st.SearchStrategy[Wor
     return TALE.map(world)
 
 
-def fitting(found: dict[str, Any], machines: list[str], private: bool) -> dict[str, Any]:  # noqa: FBT001  # of a tale
+def fitting(found: dict[str, Any], machines: list[str], *, private: bool) -> dict[str, Any]:
     """Make apps fit together: needs come before, on the same machines or in reach; images belong to an app that has one."""
     fit: dict[str, Any] = {}
     for name, told in found.items():
@@ -108,7 +109,7 @@ def fitting(found: dict[str, Any], machines: list[str], private: bool) -> dict[s
     return fit
 
 
-def config_of(found: Mapping[str, Any], machines: list[str], private: bool = False) -> Config:  # noqa: FBT001, FBT002  # of a tale
+def config_of(found: Mapping[str, Any], machines: list[str], *, private: bool = False) -> Config:
     """Return the config of these apps."""
     told = {name: {"address": f"192.0.2.{number}"} for number, name in enumerate(machines, 1)}
     if private:

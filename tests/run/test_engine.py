@@ -132,12 +132,12 @@ def fleet(ssh: Path, **machines: str) -> HandfulError | None:
     ssh.write_text(
         "#!/bin/bash\nsay() { printf '{\"event\":\"%s\",\"text\":\"\",\"%s\":\"%s\"}\\n' \"$@\"; }\n"
         'hear() { while IFS= read -r line; do case $line in finish | back | switch-web) echo "$line" >>"$0.heard" && return ;; esac; done; echo end >>"$0.heard"; }\n'
-        'set -- "${@: -2:1}" && name=${1#*@} && exec 2>/dev/null && . "${0%/*}/${name%%.*}"\n'
+        'set -- "${@: -2:1}" && exec 2>/dev/null && . "${0%/*}/m${1##*.}"\n'
     )
     ssh.chmod(0o755)
     steps = (Step("await_word", {"word": "finish"}),)
     plan = Plan("shop", 2, "deploy", {}, tuple((Work(name, steps),) for name in machines), ())
-    access = {name: Access(name, f"{name}.test") for name in machines}
+    access = {name: Access(name, f"127.0.0.{name[1:]}") for name in machines}
     try:
         carry_out(plan, access, {}, Operator("anna", lambda _: None, 0.0))
     except HandfulError as failed:
@@ -170,3 +170,21 @@ def test_a_machine_that_fails_to_finish_is_told_as_unfinished(ssh: Path) -> None
     failed = fleet(ssh, m1=WELL, m2="say waits word finish; hear; say ended outcome failed")
     assert isinstance(failed, DeployFailed)
     assert "unfinished: m1 took deploy 2, m2 did not." in failed.advice
+
+
+def test_a_machine_whose_line_broke_is_not_said_to_have_gone_back(ssh: Path) -> None:
+    """It has switched, and decides by itself: nobody knows here."""
+    failed = fleet(ssh, m1="say waits word finish; hear; exit 255", m2=BADLY)
+    assert isinstance(failed, DeployFailed)
+    assert failed.message.startswith("m2: ")
+    assert "went back" not in failed.advice
+    assert "The connection to m1 was lost, too: it decides by itself." in failed.advice
+
+
+def test_what_was_told_to_finish_over_a_line_that_broke_is_not_said_to_be_old(ssh: Path) -> None:
+    """The other machine has finished; this one will."""
+    failed = fleet(ssh, m1=WELL, m2="say waits word finish; hear; exit 255")
+    assert isinstance(failed, DeployFailed)
+    assert failed.message == "the connection to m2 was lost"
+    assert "m2 did not" not in failed.advice
+    assert "unfinished: m1 took deploy 2." in failed.advice

@@ -36,10 +36,21 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Machine, Ma
             machine.close()
 
 
-def learn(machine: Machine, made: Made, here: str, runs_on: tuple[str, ...] = ("m1", "m2")) -> None:
-    """Tell a machine where an app runs, as a deploy does."""
+@pytest.fixture
+def served(pair: tuple[Machine, Machine]) -> Made:
+    """Give the app that runs on the first machine, and that both know to run on both."""
+    web = pair[0].make(1)
+    learn(pair[0], web, "m1")
+    pair[0].deployed(web)
+    learn(pair[1], web, "m2")
+    until(lambda: pair[1].get().startswith("200 "))
+    return web
+
+
+def learn(machine: Machine, made: Made, here: str, runs_on: tuple[str, ...] = ("m1", "m2"), weight: int = 1) -> None:
+    """Tell a machine where an app runs, as a deploy does, and how many instances the other one has."""
     other = next(address for name, address in PRIVATE.items() if name != here)
-    peers = [f"peer {name} {PRIVATE[name]} 1" for name in runs_on if name != here]
+    peers = [f"peer {name} {PRIVATE[name]} {weight}" for name in runs_on if name != here]
     head = [f"number {made.number}", f"port {made.config.apps[made.app].port}", f"front {PRIVATE[here]}", f"from {other}"]
     text = "\n".join([*head, *peers, *made.release.manifest["settings"]["proxy"]]) if runs_on else ""
     assert machine.alone("ensure_network", stack=made.stack).code == 0
@@ -84,6 +95,16 @@ def test_requests_go_to_the_instances_of_all_machines(pair: tuple[Machine, Machi
     until(lambda: spread(m2) == {f"200 {web.id} web-1"}, "m2 does not ask m1")
 
 
+def test_a_machine_gets_as_many_requests_as_it_has_instances(pair: tuple[Machine, Machine], served: Made) -> None:
+    """One here, and three on the other machine: three of four go there."""
+    m1, m2 = pair
+    other = m2.make(2, instances=1)
+    m2.deployed(other)
+    learn(m1, served, "m1", weight=3)
+    until(lambda: len(spread(m1)) > 1, "m2 is not asked")
+    assert [m1.get() for _ in range(40)].count(f"200 {other.id} web-1") == 30
+
+
 def test_a_switch_is_not_noticed_on_the_other_machine(pair: tuple[Machine, Machine]) -> None:
     """The switch happens in the running proxy, for those that come over the front, too."""
     m1, m2 = pair
@@ -91,6 +112,7 @@ def test_a_switch_is_not_noticed_on_the_other_machine(pair: tuple[Machine, Machi
     first = m1.deployed(m1.make(1))
     learn(m2, first, "m2", ("m1",))
     until(lambda: m2.get().startswith("200 "))
+    reloads = len(m1.tap.lines("haproxy -c"))
     with Traffic(m2) as traffic, Traffic(m1) as own:
         for counter in (2, 3, 4):
             made = m1.deployed(m1.make(counter))
@@ -98,18 +120,14 @@ def test_a_switch_is_not_noticed_on_the_other_machine(pair: tuple[Machine, Machi
         wholly_in(m1, made)
     assert traffic.failures == own.failures == []
     assert len(traffic.answers) >= 4
-    assert m1.tap.lines("haproxy -c") != []
+    assert len(m1.tap.lines("haproxy -c")) == reloads
     assert m1.ready() == m1.ready("web.here")
 
 
+@pytest.mark.usefixtures("served")
 def test_an_app_comes_to_a_machine_and_leaves_it_unnoticed(pair: tuple[Machine, Machine]) -> None:
     """While it runs on m1 all the time, m2 gets an instance, and loses it."""
-    m1, m2 = pair
-    web = m1.make(1)
-    learn(m1, web, "m1")
-    m1.deployed(web)
-    learn(m2, web, "m2")
-    until(lambda: m2.get().startswith("200 "))
+    _, m2 = pair
     with Traffic(m2) as traffic:
         m2.deployed(m2.make(1))
         traffic.more()
@@ -121,15 +139,11 @@ def test_an_app_comes_to_a_machine_and_leaves_it_unnoticed(pair: tuple[Machine, 
     assert "web.shop.internal" in m2.hosts.read_text()
 
 
+@pytest.mark.usefixtures("served")
 def test_a_first_deploy_that_fails_leaves_the_other_machine_s_instances(pair: tuple[Machine, Machine]) -> None:
     """What m2 knew of m1 is there again, and traffic never ended."""
-    m1, m2 = pair
-    web = m1.make(1)
-    learn(m1, web, "m1")
-    m1.deployed(web)
-    learn(m2, web, "m2")
+    _, m2 = pair
     before = m2.fragment().read_text()
-    until(lambda: m2.get().startswith("200 "))
     with Traffic(m2) as traffic:
         assert m2.deploy(m2.make(2, Behaviour(exits=1))).outcome == "failed"
         gate = m2.tap.gate("update --restart unless-stopped")

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from handful.artifact.script import learns
 from handful.facts.model import AppState, Container, Facts
 from handful.plan.back import way_back
 from handful.plan.model import AppSource, ImageSource, Intent, Plan, Step, Work
@@ -98,13 +97,13 @@ def carried_out(plan: Plan, facts: Mapping[str, Facts], ends: Mapping[str, str] 
 
 def _end(work: Work, ends: Mapping[str, str]) -> str:
     """Return how a machine took its work; to learn where apps are goes well."""
-    return "done" if learns(work) else ends.get(work.machine, "done")
+    return "done" if work.learns else ends.get(work.machine, "done")
 
 
 def _worked(facts: Facts, plan: Plan, work: Work, end: str) -> Facts:
     if end == "missing":
         return facts
-    if learns(work):
+    if work.learns:
         for step in work.steps:
             facts = STEPS[step.script](facts, step, work)
         return replace(facts, images=tuple(dict.fromkeys([*facts.images, *work.images])))

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from handful.plan.model import Plan, Release, Step, Value, Work
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
-LEARNING = frozenset({"reach_app", "ensure_network", "setup_network", "setup_names", "setup_proxy", "setup_done"})
 CONTRACT = re.compile(r'"\$\{(\w+)(:?)\?\}"')
 
 
@@ -74,18 +73,13 @@ def work_script(plan: Plan, work: Work, holder: str) -> str:
         "",
         assignment("stack", plan.stack),
         assignment("deploy", str(plan.deploy)),
-        assignment("begun", "" if learns(work) else json.dumps(plan.begun, ensure_ascii=False, separators=(",", ":"))),
+        assignment("begun", "" if work.learns else json.dumps(plan.begun, ensure_ascii=False, separators=(",", ":"))),
         assignment("holder", holder),
         "",
     ]
     functions = "\n".join(f"{name}() (\n{source(name)})\n" for name in names)
     main = "\n".join(["main() {", "  begin_work", *(f"  {call(step)}" for step in work.steps), "  outcome='done'", "}"])
     return "\n".join(head) + "\n" + _texts(libraries) + "\n" + functions + "\n" + main + '\n\nmain "$@"\n'
-
-
-def learns(work: Work) -> bool:
-    """Whether a machine only learns where apps are: that is no deploy, and history does not tell of it."""
-    return {"reach_app"} <= {step.script for step in work.steps} <= LEARNING
 
 
 def call(step: Step) -> str:

@@ -35,6 +35,11 @@ class Ended:
         return self.status == SSH_FAILED
 
 
+def no_word() -> str:
+    """Return that there is nothing to say."""
+    return ""
+
+
 class Session:
     """One running program: bytes and then heartbeats go in, lines come out, in one thread and without blocking."""
 
@@ -44,7 +49,7 @@ class Session:
         sent: bytes,
         on_line: Callable[[str], None],
         stopped: Callable[[], bool],
-        next_word: Callable[[], str] = str,
+        next_word: Callable[[], str] = no_word,
     ) -> None:
         """Take over a process whose three streams are pipes.
 

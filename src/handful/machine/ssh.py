@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING
 
 from handful.errors import CommandFailed
 from handful.machine.local import last_lines, run
-from handful.machine.session import Ended, Session
+from handful.machine.session import Ended, Session, no_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -120,7 +120,7 @@ def work(
     tar: bytes,
     on_line: Callable[[str], None],
     stopped: Callable[[], bool],
-    next_word: Callable[[], str] = str,
+    next_word: Callable[[], str] = no_word,
 ) -> Ended:
     """Send a tar that holds session.bash and work.bash, and relay each line that the work says; one session.
 

@@ -95,6 +95,12 @@ class Work:
     releases: tuple[Release, ...] = ()
     images: tuple[str, ...] = ()
 
+    @property
+    def learns(self) -> bool:
+        """Whether the machine only learns where apps are: that is no deploy, and history does not tell of it."""
+        scripts = {step.script for step in self.steps if not step.script.startswith("setup_")}
+        return "reach_app" in scripts and scripts <= {"reach_app", "ensure_network"}
+
 
 @dataclass(frozen=True)
 class Change:

@@ -179,9 +179,7 @@ def _plan(
 
 def _acting(waves: Iterable[Iterable[Work]]) -> list[str]:
     """Return the machines that do more than learn where apps are."""
-    works = (work for wave in waves for work in wave)
-    learns = {"reach_app", "ensure_network"}
-    return list(dict.fromkeys(work.machine for work in works if not {step.script for step in work.steps} <= learns))
+    return list(dict.fromkeys(work.machine for wave in waves for work in wave if not work.learns))
 
 
 def _apps_told(changes: Iterable[Change]) -> dict[str, dict[str, str]]:

@@ -150,6 +150,8 @@ def told(known: Mapping[str, Known], others: Iterable[Change]) -> list[Change]:
 
 
 def _places(text: str) -> str:
+    if not text:
+        return "it is not reached from here any more"
     names = [line.split()[1] for line in text.splitlines() if line.startswith("peer ")]
     return f"it runs on {', '.join(names)}" if names else "it runs on no other machine"
 

@@ -53,6 +53,11 @@ def end(action: Literal["stop", "remove"], stack: str, name: str, here: Facts) -
     return Step(f"{action}_app", {"stack": stack, "app": name, "stop_timeout": timeout})
 
 
+def reach(stack: str, app: str, text: str) -> Step:
+    """Write down how an app is reached (see plan/reach.py); an empty text: in no way any more."""
+    return Step("reach_app", {"stack": stack, "app": app, "text": text})
+
+
 def receive(stack: str, app: str, release: str) -> Step:
     """Put an uploaded release into its place."""
     return Step("receive_release", {"stack": stack, "app": app, "release": release})

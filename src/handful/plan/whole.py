@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Literal
 from handful.errors import UsageError
 from handful.plan.back import history
 from handful.plan.conflicts import check_lock, check_machine
-from handful.plan.model import Change, Plan, Step, Work
-from handful.plan.steps import end
+from handful.plan.model import Change, Plan, Work
+from handful.plan.steps import end, reach
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from handful.facts.model import Facts
     from handful.plan.model import Intent
@@ -36,7 +36,7 @@ def make_whole_plan(stack: str, facts: Mapping[str, Facts], intent: Intent, acti
         if mine or known:
             check_machine(here)
             ends = (end(action, stack, name, here) for name in mine)
-            works.append(Work(machine, (*_forgets(stack, known), *ends)))
+            works.append(Work(machine, (*(reach(stack, name, "") for name in known), *ends)))
             changes += [_change(machine, name, here.app(stack, name).current, action) for name in mine]
     past = history(stack, facts)
     number = past[-1].number + 1 if past else 1
@@ -46,11 +46,6 @@ def make_whole_plan(stack: str, facts: Mapping[str, Facts], intent: Intent, acti
         "apps": {c.app: {"from": c.before, "to": c.after} for c in changes},
     }
     return Plan(stack, number, intent.what, begun, (tuple(works),) if works else (), tuple(changes))
-
-
-def _forgets(stack: str, apps: Iterable[str]) -> list[Step]:
-    """An app that is nowhere is reached from nowhere."""
-    return [Step("reach_app", {"stack": stack, "app": app, "text": ""}) for app in apps]
 
 
 def _change(machine: str, name: str, current: str, action: str) -> Change:

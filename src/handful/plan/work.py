@@ -35,7 +35,7 @@ def make_waves(goal: Goal, changes: Sequence[Change]) -> tuple[tuple[tuple[Work,
     set_up = {work.machine for work in learning}
     works = [_turn(goal, machine, changes, given, set_up) for machine in goal.facts]
     turns = _turns(goal, _moves(changes), [work for work in works if work.steps])
-    forgetting = tuple(_forget(goal, machine, each.last) for machine, each in known.items() if each.last)
+    forgetting = tuple(Work(machine, _written(goal, each.last)) for machine, each in known.items() if each.last)
     leaving = [_leave(goal, machine, removals) for machine in goal.facts]
     waves = (learning, *turns, forgetting, *((work,) for work in leaving if work.steps))
     return tuple(wave for wave in waves if wave), reach.told(known, changes)
@@ -46,12 +46,12 @@ def _learn(goal: Goal, machine: str, texts: Mapping[str, str]) -> Work:
     check_machine(goal.facts[machine])
     first = steps.setup(goal.facts[machine], goal.intent.images, goal.intent.handful)
     images = _images(goal.facts[machine], (), first, goal.intent.images)
-    return Work(machine, (*first, *_forget(goal, machine, texts).steps), images=images)
+    return Work(machine, (*first, *_written(goal, texts)), images=images)
 
 
-def _forget(goal: Goal, machine: str, texts: Mapping[str, str]) -> Work:
-    written = (Step("reach_app", {"stack": goal.stack, "app": app, "text": text}) for app, text in texts.items())
-    return Work(machine, (Step("ensure_network", {"stack": goal.stack}), *written))
+def _written(goal: Goal, texts: Mapping[str, str]) -> tuple[Step, ...]:
+    written = (steps.reach(goal.stack, app, text) for app, text in texts.items())
+    return (Step("ensure_network", {"stack": goal.stack}), *written)
 
 
 def _leave(goal: Goal, machine: str, removals: Iterable[Change]) -> Work:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from handful.artifact.script import learns, observe, source, work_script
-from handful.errors import DeployFailed, HandfulError, Interrupted, LoginRefused, ObserveFailed
+from handful.artifact.script import observe, source, work_script
+from handful.errors import ConnectionLost, DeployFailed, HandfulError, Interrupted, LoginRefused, ObserveFailed
 from handful.facts.parse import parse
 from handful.machine.diagnose import unreachable
 from handful.machine.local import last_lines
@@ -201,11 +201,12 @@ def _work(
     plan: Plan, work_: Work, access: Access, files: Mapping[str, bytes], operator: Operator, crew: Crew
 ) -> HandfulError | None:
     """Run one machine's script; None when it ended well."""
-    error: HandfulError | None = DeployFailed(f"{access.name}: nothing is known of how it ended")
+    well = False
     try:
         error = _worked(plan, work_, access, files, operator, crew)
+        well = error is None
     finally:
-        crew.ends(access.name, well=error is None)
+        crew.ends(access.name, well=well)
     return error
 
 
@@ -247,7 +248,7 @@ def _failure(access: Access, cut: bool, said: str, failure: list[Event], outcome
         return DeployFailed(f"{access.name}: {event.text}", detail=detail, advice=advice)
     if cut and not outcome:
         lost = unreachable(access, said)
-        return DeployFailed(
+        return ConnectionLost(
             f"the connection to {access.name} was lost",
             detail=lost.detail or lost.message,
             advice="The machine finishes what it has begun to switch, and takes back the rest. See: handful status",
@@ -258,20 +259,21 @@ def _failure(access: Access, cut: bool, said: str, failure: list[Event], outcome
 
 
 def _stopped(plan: Plan, done: list[str], failures: Mapping[str, HandfulError], crew: Crew) -> HandfulError:
-    """Say which machines are new, which are old, and what to do."""
-    every = dict.fromkeys(work.machine for wave in plan.waves for work in wave if not learns(work))
+    """Say which machines are new, which are old, of which nobody knows, and what to do."""
+    every = dict.fromkeys(work.machine for wave in plan.waves for work in wave if not work.learns)
+    lost = [name for name, error in failures.items() if isinstance(error, ConnectionLost)]
     done = [name for name in every if name in done]
-    old = [name for name in every if name not in done]
+    old = [name for name in every if name not in {*done, *lost}]
     first = failures.get(crew.culprit)
-    kind = Interrupted if crew.interrupted else DeployFailed
     message = first.message if first else f"interrupted between machines: {', '.join(old)} not begun"
-    advice = first.advice if first else ""
-    others = [name for name in failures if name != crew.culprit]
-    if others:
-        advice += f"\n{', '.join(others)} went back, too."
+    advice = [first.advice] if first else []
+    if back := [name for name in failures if name not in {crew.culprit, *lost}]:
+        advice.append(f"{', '.join(back)} went back, too.")
+    if others := [name for name in lost if name != crew.culprit]:
+        advice.append(f"The connection to {', '.join(others)} was lost, too: it decides by itself. See: handful status")
     if done:
-        advice += (
-            f"\nunfinished: {', '.join(done)} took {plan.what} {plan.deploy}, {', '.join(old)} did not. "
-            "Finish it: handful deploy. Take it back: handful rollback."
-        )
-    return kind(message, detail=first.detail if first else "", advice=advice.strip())
+        rest = f", {', '.join(old)} did not" if old else ""
+        how = "Finish it: handful deploy. Take it back: handful rollback."
+        advice.append(f"unfinished: {', '.join(done)} took {plan.what} {plan.deploy}{rest}. {how}")
+    kind = Interrupted if crew.interrupted else DeployFailed
+    return kind(message, detail=first.detail if first else "", advice="\n".join(filter(None, advice)))

@@ -44,8 +44,8 @@ class Fleet:
     def asks(self, machine: str, word: str) -> None:
         """A machine waits for a word from now on."""
         self._waits[machine] = word
-        self._asked.setdefault(word, set()).add(machine)
-        if self._asked[word] >= self._expected.get(word, {machine}) and not self._going_back:
+        self._asked[word].add(machine)
+        if self._asked[word] == self._expected[word] and not self._going_back:
             self._tell(word, (name for name, waits in self._waits.items() if waits == word))
 
     def ends(self, machine: str, *, well: bool) -> None:

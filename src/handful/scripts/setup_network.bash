@@ -13,18 +13,17 @@ put "$root/fronts.bash" <<'FRONTS'
 # machines' own addresses, and Docker gives them to containers' packets; here these are seen before that. All else passes.
 set -o pipefail
 cd "$(dirname "$0")/stacks" 2>/dev/null || exit 0
-rules() {
-  cat -- */reach/* */reach/.[a-z]* 2>/dev/null | awk '
-    $1 == "number" { number = $2 }
-    $1 == "from" { for (i = 2; i <= NF; i++) { print $i, 20000; print $i, 20000 + number; own[$i] } }
-    $1 == "front" { own[$2] }
-    END { for (address in own) print address }' | sort -u
-}
 {
   printf '%s\n' '*raw' ':HANDFUL-FRONTS - [0:0]'
   # What comes from the machines themselves is none of a container.
-  rules | awk 'NF == 1 { print "-A HANDFUL-FRONTS -s " $1 " -j RETURN" }'
-  rules | awk 'NF == 2 { print "-A HANDFUL-FRONTS -p tcp -d " $1 " --dport " $2 " -j DROP" }'
+  cat -- */reach/* */reach/.[a-z]* 2>/dev/null | awk '
+    $1 == "number" { number = $2 }
+    $1 == "front" { machine[$2] }
+    $1 == "from" { for (i = 2; i <= NF; i++) { machine[$i]; front[$i " --dport 20000"]; front[$i " --dport " 20000 + number] } }
+    END {
+      for (each in machine) print "-A HANDFUL-FRONTS -s " each " -j RETURN"
+      for (each in front) print "-A HANDFUL-FRONTS -p tcp -d " each " -j DROP"
+    }'
   echo COMMIT
 } | iptables-restore --noflush --wait 10 || exit 1
 iptables --wait 10 --table raw --check PREROUTING --protocol tcp --jump HANDFUL-FRONTS 2>/dev/null ||
