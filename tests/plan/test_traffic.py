@@ -60,13 +60,13 @@ def test_another_stacks_number_on_a_machine_without_this_app_is_no_trouble() -> 
 
 def test_an_app_without_a_port_tells_the_proxy_nothing() -> None:
     """Nor does one on the host's network, with nothing in front of it."""
-    assert proxy_lines(App(image="a")) == []
-    assert proxy_lines(App(image="a", port=80, network="host")) == []
+    assert proxy_lines("web", App(image="a")) == []
+    assert proxy_lines("web", App(image="a", port=80, network="host")) == []
 
 
 def test_a_tcp_app_is_passed_on_as_it_is() -> None:
     """With the long timeout of connections that may be quiet, on both sides."""
-    assert proxy_lines(App(image="a", port=5432, protocol="tcp")) == [
+    assert proxy_lines("web", App(image="a", port=5432, protocol="tcp")) == [
         "frontend mode tcp",
         "frontend timeout client 3600000ms",
         "backend mode tcp",
@@ -80,7 +80,7 @@ def test_the_proxy_asks_for_the_path_that_the_app_names() -> None:
     """With a host name of the app's own, so that a framework which checks it answers."""
     health = {"path": "/up?a='1'", "headers": {"X-Probe": "100%"}}
     app = App.model_validate({"image": "a", "port": 80, "domains": ["shop.example.com"], "health": health})
-    assert proxy_lines(app)[-3:] == [
+    assert proxy_lines("web", app)[-3:] == [
         "backend option httpchk",
         (r"backend http-check send meth GET uri '/up?a='\''1'\''' ver HTTP/1.1 "
         "hdr 'Host' 'shop.example.com' hdr 'X-Probe' '100%%'"),
@@ -94,3 +94,17 @@ def test_a_quoted_word_is_one_word(text: str) -> None:
     import shlex
 
     assert shlex.split(quoted(text)) == [text]
+
+
+def test_other_machines_are_asked_only_in_need() -> None:
+    """Where the app prefers its own machine."""
+    assert proxy_lines("web", App(image="x", port=80, prefer_local=True))[-1] == "peers backup"
+    assert proxy_lines("db", App(image="x", port=80, protocol="tcp", prefer_local=True))[-1] == "peers backup"
+
+
+def test_the_client_is_told_to_instances_and_to_fronts() -> None:
+    """By the PROXY protocol, and only to apps that expect it."""
+    lines = proxy_lines("db", App(image="x", port=80, protocol="tcp", proxy_protocol=True))
+    assert "backend default-server send-proxy-v2 check-send-proxy" in lines
+    assert "bind accept-proxy" in lines
+    assert not [line for line in proxy_lines("db", App(image="x", port=80, protocol="tcp")) if "proxy" in line]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from script_machine import Machine
+from script_pair import two_machines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,3 +32,10 @@ def ready(machine: Machine) -> Machine:
     """Give a machine with proxy, names and service addresses."""
     machine.set_up()
     return machine
+
+
+@pytest.fixture
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Machine, Machine]]:
+    """Give two machines with a private network between them."""
+    with two_machines(tmp_path_factory.mktemp) as made:
+        yield made

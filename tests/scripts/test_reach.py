@@ -1,39 +1,19 @@
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 from script_containers import Behaviour
-from script_machine import Machine
+from script_pair import PRIVATE, learn
 from script_poll import until
 from script_traffic import Traffic
 from script_whole import wholly_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from script_machine import Machine
     from script_release import Made
 
-PRIVATE = {"m1": "10.114.0.1", "m2": "10.114.0.2"}
 FRONT = 20_001
-
-
-@pytest.fixture
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Machine, Machine]]:
-    """Give two machines with a private network between them."""
-    made = [Machine(tmp_path_factory.mktemp(name)) for name in PRIVATE]
-    try:
-        first, second = (str(machine.namespace.first) for machine in made)
-        subprocess.run(["ip", "link", "add", "private", "netns", first, "type", "veth", "peer", "private", "netns", second], check=True)
-        for machine, address in zip(made, PRIVATE.values(), strict=True):
-            machine.inside("ip", "address", "add", f"{address}/24", "dev", "private")
-            machine.inside("ip", "link", "set", "private", "up")
-            machine.set_up()
-        yield made[0], made[1]
-    finally:
-        for machine in made:
-            machine.close()
 
 
 @pytest.fixture
@@ -45,17 +25,6 @@ def served(pair: tuple[Machine, Machine]) -> Made:
     learn(pair[1], web, "m2")
     until(lambda: pair[1].get().startswith("200 "))
     return web
-
-
-def learn(machine: Machine, made: Made, here: str, runs_on: tuple[str, ...] = ("m1", "m2"), weight: int = 1) -> None:
-    """Tell a machine where an app runs, as a deploy does, and how many instances the other one has."""
-    other = next(address for name, address in PRIVATE.items() if name != here)
-    peers = [f"peer {name} {PRIVATE[name]} {weight}" for name in runs_on if name != here]
-    head = [f"number {made.number}", f"port {made.config.apps[made.app].port}", f"front {PRIVATE[here]}", f"from {other}"]
-    text = "\n".join([*head, *peers, *made.release.manifest["settings"]["proxy"]]) if runs_on else ""
-    assert machine.alone("ensure_network", stack=made.stack).code == 0
-    said = machine.alone("reach_app", stack=made.stack, app=made.app, text=text)
-    assert said.code == 0, said
 
 
 def spread(machine: Machine, **keys: str) -> set[str]:

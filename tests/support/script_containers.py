@@ -31,7 +31,8 @@ class Behaviour:
 
     `port` None: it does not listen. `on`: the address it listens on, its own when empty. `exits`: it says `says`
     and ends at once with this code. `answers`: status and body by path. `commands`: exit code and output by words.
-    `raw`: it answers with these characters and no HTTP. `heard` keeps the head of each request.
+    `raw`: it answers with these characters and no HTTP. `proxied`: it expects the PROXY protocol, and says what client
+    that told. `heard` keeps the head of each request.
     """
 
     port: int | None = 8000
@@ -41,6 +42,7 @@ class Behaviour:
     says: str = ""
     exits: int | None = None
     raw: str = ""
+    proxied: bool = False
     ignores_term: bool = False
     heard: list[str] = field(default_factory=list)
     # Seconds before the proxy begins to start.
@@ -126,6 +128,17 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Service
     timeout = DEADLINE
+
+    def handle(self) -> None:
+        """Tell who connects, when there is somebody: a check tells nobody's address."""
+        if not self.server.container.behaviour.proxied:
+            super().handle()
+            return
+        head = self.rfile.read(16)
+        told = self.rfile.read(int.from_bytes(head[14:]))
+        assert head[:12] == b"\r\n\r\n\0\r\nQUIT\n"
+        with contextlib.suppress(OSError):
+            self.wfile.write(".".join(str(byte) for byte in told[:4]).encode())
 
     def do_GET(self) -> None:
         """Answer."""

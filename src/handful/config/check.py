@@ -40,6 +40,7 @@ def _all(config: Config, folder: Path) -> Iterator[Problem]:
     yield from _circles(config)
     yield from _shared_volumes(config)
     yield from _shared_routes(config)
+    yield from _edges(config)
 
 
 def _machines(config: Config) -> Iterator[Problem]:
@@ -120,11 +121,34 @@ def _shared_volumes(config: Config) -> Iterator[Problem]:
                 yield Problem(("apps", name, "volumes", volume, KEY), sentence, others=others)
 
 
+def _edges(config: Config) -> Iterator[Problem]:
+    """An edge reaches apps on other machines by the private network; both must be in it."""
+    lab = config.provider is not None and config.provider.name == "lab"
+    for index, name in enumerate(config.edge or ()):
+        spot = ("edge", index)
+        if name not in config.machines:
+            yield Problem(spot, no_such("machine", name, list(config.machines)), relies=(("machines", name),))
+        elif name in (config.edge or ())[:index]:
+            yield Problem(spot, f"machine {code(name)} is here twice")
+        for bare in () if lab else _without_private(config, name):
+            sentence = f"edge {code(name)} reaches apps on other machines: write a `private` address of {code(bare)}"
+            yield Problem(spot, sentence, (("machines", bare), ("apps",)), (("machines", bare, KEY),))
+
+
+def _without_private(config: Config, edge: str) -> Iterator[str]:
+    """Find the machines that would have to have one: this edge, and those on which the apps with domains run."""
+    far = [other for app in config.apps.values() if app.domains for other in app.machines or () if other != edge]
+    for name in dict.fromkeys([edge, *far] if far else []):
+        if name in config.machines and config.machines[name].private is None:
+            yield name
+
+
 def _shared_routes(config: Config) -> Iterator[Problem]:
     holders: dict[tuple[str, str], Spot] = {}
     for name, app in config.apps.items():
-        for index, domain in enumerate(app.domains):
-            spot: Spot = ("apps", name, "domains", index)
+        spots: list[tuple[str, Spot]] = [(host, ("apps", name, "domains", n)) for n, host in enumerate(app.domains)]
+        led = [host for host in app.redirects if host not in app.domains]
+        for domain, spot in (*spots, *((host, ("apps", name, "redirects", host, KEY)) for host in led)):
             holder = holders.setdefault((domain, app.path.rstrip("/")), spot)
             if holder[1] == name and holder != spot:
                 yield Problem(spot, f"{domain} is here twice")

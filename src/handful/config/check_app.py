@@ -94,9 +94,26 @@ def _reached(name: str, app: App) -> Iterator[Problem]:
     if app.domains and app.network == "host":
         sentence = f"app {code(name)} is on the host's network, with nothing in front of it: it can have no `domains`"
         yield Problem(domains, sentence, _spots(name, "network"), _spots(name, "network"))
+    yield from _redirects(name, app)
     if app.path != "/" and not app.domains:
         sentence = f"app {code(name)} has a `path` but no `domains`: without them nothing asks for it"
         yield Problem(("apps", name, "path", KEY), sentence, _spots(name, "domains"))
+
+
+def _redirects(name: str, app: App) -> Iterator[Problem]:
+    """A redirect ends at a domain of the app; sticky and the PROXY protocol have their protocols."""
+    for host, target in app.redirects.items():
+        spot, relies = ("apps", name, "redirects", host), _spots(name, "domains")
+        if target in app.redirects:
+            yield Problem(spot, f"{host} leads to {target}, which leads on: name the last one")
+        elif target not in app.domains:
+            yield Problem(spot, f"{host} leads to {target}, which is none of the `domains` of app {code(name)}", relies)
+    if app.sticky and (app.port is None or app.protocol != "http" or app.network == "host"):
+        sentence = f"app {code(name)} cannot be sticky: that is a cookie, for http apps with a port that handful serves"
+        yield Problem(("apps", name, "sticky"), sentence, _spots(name, "port", "protocol", "network"))
+    if app.proxy_protocol and app.protocol != "tcp":
+        sentence = f"app {code(name)} speaks http: it is told its clients in X-Forwarded-For, not by the PROXY protocol"
+        yield Problem(("apps", name, "proxy_protocol"), sentence, _spots(name, "protocol"), _spots(name, "protocol"))
 
 
 def _health(name: str, app: App) -> Iterator[Problem]:

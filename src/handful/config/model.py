@@ -20,6 +20,7 @@ from handful.config.values import (
     ROUTE_PATH,
     URL_PATH,
     Address,
+    Choice,
     Domain,
     Duration,
     Name,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 LATER = MappingProxyType({
     "network": "handful does not join machines in a private network yet",
     "packages": "handful does not install packages on machines yet",
-    "edge": "separate edge machines do not exist yet: an app with domains is served by the machines it runs on",
     "secrets": "secrets do not exist yet",
     "logs": "handful does not keep logs yet: `handful logs` reads what Docker has",
     "registry": "a registry of your own is not supported yet: images travel over ssh",
@@ -53,8 +53,6 @@ LATER = MappingProxyType({
     "provider.size": "handful does not create machines at a provider yet",
     "provider.token": "handful does not create machines at a provider yet",
     "apps.*.secrets": "secrets do not exist yet",
-    "apps.*.redirects": "redirects do not exist yet",
-    "apps.*.sticky": "sticky sessions do not exist yet",
     "apps.*.build.target": "build targets do not exist yet",
     "apps.*.build.args": "build arguments do not exist yet",
     "apps.*.build.secrets": "build secrets do not exist yet",
@@ -205,6 +203,14 @@ class App(Part):
     """Host names for which the proxy on port 80 leads here."""
     path: Annotated[str, Field(pattern=ROUTE_PATH)] = "/"
     """Which part of its domains it takes; the longest path of all apps wins."""
+    redirects: dict[Domain, Domain] = {}
+    """Host names that lead on to one of the app's domains, as FROM: TO; path and query stay."""
+    sticky: Choice = False
+    """Keep a user on the instance that answered first, by a cookie, for as long as it serves."""
+    prefer_local: Choice = False
+    """Ask other machines only while no instance on this one can answer."""
+    proxy_protocol: Choice = False
+    """Tell a tcp app who connects, by the PROXY protocol (version 2): it must be set up to expect that."""
     health: Health = Health()
     """How an instance shows that it is ready."""
     memory: Size | None = None
@@ -267,6 +273,8 @@ class Config(Part):
     """The machines, by names of your choice."""
     provider: Provider | None = None
     """Who makes the machines that have no address."""
+    edge: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    """The machines that take public traffic; unless told, each app's own machines do for its domains."""
     ssh: Ssh = Ssh()
     """How to log in to the machines that have an address."""
     env: dict[str, Text] = {}

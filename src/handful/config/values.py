@@ -110,6 +110,7 @@ Words = Annotated[
     ),
 ]
 Whole = Annotated[int, Field(strict=True)]
+Choice = Annotated[bool, Field(strict=True)]
 Port = Annotated[Whole, Field(ge=1, le=65535)]
 Address = Annotated[str, Field(pattern=PRIVATE_ADDRESS)]
 Reference = Annotated[str, Field(pattern=REFERENCE)]

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from handful.errors import Locked, NoDocker, PlanRefused
-from handful.plan.order import machines_of
+from handful.plan.order import edges_of, machines_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from handful.config.model import Config
     from handful.facts.model import Facts
-    from handful.plan.model import Release
+    from handful.plan.model import Goal, Release
 
 OLDEST_DOCKER = (20, 10)
-PARTS = MappingProxyType({"network": 3, "names": 1, "proxy": 2})
+PARTS = MappingProxyType({"network": 3, "names": 1, "proxy": 3})
 EVERYWHERE = frozenset({"*", "0.0.0.0", "[::]"})  # noqa: S104  # as ss writes it; nothing is bound
 EDGE_PORT = 80
 SPARE_DISK = 300 * 1024**2
@@ -46,31 +46,36 @@ def check_machine(facts: Facts) -> None:
             raise PlanRefused(message, advice="Update handful on this computer; parts of a machine never go back.")
 
 
-def check_apps(releases: Mapping[str, Release], config: Config, stack: str, facts: Mapping[str, Facts]) -> None:
-    """Refuse what two apps, stacks or host services would both hold, and a `needs` that is not on the same machine.
+def check_apps(goal: Goal, everywhere: Collection[str]) -> None:
+    """Refuse what two apps, stacks or host services would both hold, and a `needs` that cannot be reached.
 
-    `releases` are those that are to run, by app: a rollback may want a port or a domain that the file does not.
+    What is to run decides: a rollback may want a port or a domain that the file does not. `everywhere` are the
+    machines that serve the stack's apps, whether they run there or not.
     """
     troubles = [
         trouble
-        for name in releases
-        for machine in machines_of(name, config)
-        if machine in facts
-        for trouble in (*_needs(name, machine, config, stack, facts, releases),
-                        *_troubles(name, config, stack, facts[machine], releases))
+        for name in goal.releases
+        for machine in dict.fromkeys((*machines_of(name, goal.config), *everywhere))
+        if machine in goal.facts
+        for trouble in _troubles(name, machine, goal)
     ]
     if troubles:
         raise PlanRefused("\n".join(dict.fromkeys(troubles)), advice="Nothing was changed.")
 
 
-def _troubles(
-    name: str, config: Config, stack: str, facts: Facts, releases: Mapping[str, Release]
-) -> Iterable[str]:
-    settings = releases[name].manifest["settings"]
-    yield from _names(name, stack, facts)
-    yield from _routes(name, config, stack, facts, releases)
-    if settings["port"] is not None and not (settings["network"] == "host" and facts.app(stack, name).current):
-        yield from _ports(name, settings, facts)
+def _troubles(name: str, machine: str, goal: Goal) -> Iterable[str]:
+    config, stack, facts = goal.config, goal.stack, goal.facts[machine]
+    settings = goal.releases[name].manifest["settings"]
+    placed, on_host = machine in machines_of(name, config), settings["network"] == "host"
+    if placed:
+        yield from _needs(name, machine, config, stack, goal.facts, goal.releases)
+        yield from _names(name, stack, facts)
+    if is_edge := machine in edges_of(name, config):
+        yield from _routes(name, config, stack, facts, goal.releases)
+    # On the host's network the app itself has the port, where it runs, already.
+    served = settings["port"] and (not on_host or (placed and not facts.app(stack, name).current))
+    wanted = [settings["port"]] if served else []
+    yield from _ports(name, [*wanted, EDGE_PORT] if settings["domains"] and is_edge else wanted, facts)
 
 
 def _needs(
@@ -119,10 +124,9 @@ def _routes(
             yield f"{domain}{path} of {name} is {owner_app}'s on {facts.machine}: deploy both"
 
 
-def _ports(name: str, settings: Mapping[str, Any], facts: Facts) -> Iterable[str]:
+def _ports(name: str, wanted: Collection[int], facts: Facts) -> Iterable[str]:
     """Say who holds a port on all addresses: no service address can listen on it then, nor the edge."""
     edge_is_ours = "10-edge.cfg" in facts.proxy_files
-    wanted = {settings["port"]} | ({EDGE_PORT} if settings["domains"] else set())
     for listener in facts.listening:
         ours = edge_is_ours and listener.port == EDGE_PORT and listener.process == "haproxy"
         if listener.port in wanted and listener.address in EVERYWHERE and not ours:

@@ -39,6 +39,11 @@ def machines_of(name: str, config: Config) -> tuple[str, ...]:
     return config.apps[name].machines or tuple(config.machines)
 
 
+def edges_of(name: str, config: Config) -> tuple[str, ...]:
+    """Return the machines that take the public traffic of an app with domains: those of the file, or its own."""
+    return machines_of(name, config) if config.edge is None else config.edge
+
+
 def needed(machine: str, config: Config) -> set[str]:
     """Return the machines that run what an app of this one needs, and this one does not."""
     here = [app for name, app in config.apps.items() if machine in machines_of(name, config)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from handful.errors import PlanRefused, UsageError
+from handful.plan import reach
 from handful.plan.back import history
 from handful.plan.conflicts import check_apps, check_lock, check_machine
 from handful.plan.model import Change, Goal, Plan, Release
@@ -41,7 +42,8 @@ def make_plan(
         if _touches(machine, chosen, strays, config):
             check_machine(here)
     releases = {name: _wanted(name, config, stack, facts, sources, intent) for name in chosen}
-    check_apps(releases, config, stack, facts)
+    goal = Goal(config, stack, facts, releases, intent)
+    check_apps(goal, reach.members(goal))
     changes = [
         _change(name, machine, config, stack, here, releases[name], intent)
         for machine, here in facts.items()
@@ -49,7 +51,6 @@ def make_plan(
         if machine in machines_of(name, config) and (not intent.machines or machine in intent.machines)
     ]
     changes += strays
-    goal = Goal(config, stack, facts, releases, intent)
     waves, learned = make_waves(goal, changes)
     return _plan(stack, facts, waves, (*changes, *learned), intent)
 

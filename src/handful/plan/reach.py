@@ -8,7 +8,10 @@ the fronts of the other machines that run the app. What its proxy must know of t
     front 10.114.0.1                this machine's private address
     from 10.114.0.2 10.114.0.3      who may come to the front
     peer m2 10.114.0.2 2            a machine that runs the app, and how many instances it has
-    frontend … / backend …          as in a release's proxy.cfg
+    here m1                         this machine, for a sticky app's cookies
+    edge no                         it runs the app, and takes no public traffic
+    route shop.test/                it takes public traffic for the app, and does not run it
+    frontend … / backend … / …      as in a release's proxy.cfg
 """
 
 from __future__ import annotations
@@ -44,7 +47,7 @@ def members(goal: Goal, removed: Collection[tuple[str, str]] = ()) -> tuple[str,
     """
     config = goal.config
     placed = {machine for name in config.apps for machine in machines_of(name, config)}
-    placed |= {machine for machine, _ in running(goal) - set(removed)}
+    placed |= {machine for machine, _ in running(goal) - set(removed)} | set(config.edge or ())
     return tuple(name for name, machine in config.machines.items() if name in placed and machine.private)
 
 
@@ -87,19 +90,34 @@ def texts(
         runs = app.runs if final else (*app.runs, *app.leaves)
         peers = [other for other in others if other in runs]
         if peers or (machine in runs and others):
-            found[name] = _text(goal.config, machine, others, peers, app)
+            found[name] = _text(goal.config, machine, others, peers, app, runs=machine in runs)
     return found
 
 
-def _text(config: Config, machine: str, others: Iterable[str], peers: Iterable[str], app: Served) -> str:
+def _text(
+    config: Config, machine: str, others: Iterable[str], peers: Iterable[str], app: Served, *, runs: bool
+) -> str:
     private = {name: str(config.machines[name].private) for name in config.machines}
+    sticky = any(line.startswith("sticky ") for line in app.settings["proxy"])
     lines = [
         f"number {app.number}", f"port {app.settings['port']}", f"front {private[machine]}",
         f"from {' '.join(private[name] for name in others)}",
         *(f"peer {name} {private[name]} {app.instances}" for name in peers),
+        *((f"here {machine}",) if sticky else ()),
+        *_edge_lines(config, machine, app.settings, runs=runs),
         *app.settings["proxy"],
     ]
     return "\n".join(lines)
+
+
+def _edge_lines(config: Config, machine: str, settings: Mapping[str, Any], *, runs: bool) -> list[str]:
+    """Where the app runs, its release brings its routes, and an edge alone has them otherwise."""
+    if config.edge is None or not settings["domains"]:
+        return []
+    if runs:
+        return [] if machine in config.edge else ["edge no"]
+    path = settings["path"].rstrip("/")
+    return [f"route {domain}{path}/" for domain in settings["domains"]] if machine in config.edge else []
 
 
 @dataclass(frozen=True)
@@ -125,7 +143,7 @@ def changes(goal: Goal, apps: Mapping[str, Served], removals: Iterable[Change]) 
         present = here.stack(goal.stack).reach
         first = _kept(present, stay) | texts(goal, machine, apps, now, final=False)
         last = _kept(present, stay_then) | texts(goal, machine, apps, then, final=True)
-        placed = any(machine in machines_of(name, goal.config) for name in goal.releases)
+        placed = machine in then or any(machine in machines_of(name, goal.config) for name in goal.releases)
         if here.docker and (placed or here.parts):
             first = {name: text for name, text in first.items() if present.get(name) != text}
             found[machine] = Known(first, _differences({**present, **first}, last))

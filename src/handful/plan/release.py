@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 SIDE_SCRIPTS = ("before_start", "after_start")
+# Only where they are used: what an app is without is no difference between releases.
+CHOICES = ("redirects", "sticky", "proxy_protocol", "prefer_local")
 
 
 def describe(name: str, config: Config, source: AppSource) -> dict[str, Any]:
@@ -30,7 +32,7 @@ def describe(name: str, config: Config, source: AppSource) -> dict[str, Any]:
         "command": list(app.command or ()),
         "env": dict(sorted({**config.env, **app.env}.items())),
         "files": {target: source.digests[path] for path, target in sorted(app.files.items(), key=lambda each: each[1])},
-        "settings": _settings(app, source),
+        "settings": _settings(name, app, source),
     }
     manifest["hash"] = fingerprint(manifest)
     manifest["built_from"] = {"image": source.image.name, "reference": source.image.reference, "git": source.image.git}
@@ -105,14 +107,14 @@ def _health_values(health: Mapping[str, Any]) -> dict[str, Value]:
     }
 
 
-def _settings(app: App, source: AppSource) -> dict[str, Any]:
+def _settings(name: str, app: App, source: AppSource) -> dict[str, Any]:
     return {
         "port": app.port,
         "protocol": app.protocol,
         "network": app.network,
         # What happens on one machine: in which order machines follow is no matter of a release.
         "strategy": "recreate" if app.strategy == "recreate" else "rolling",
-        "domains": sorted(app.domains),
+        "domains": sorted({*app.domains, *app.redirects}),
         "path": app.path,
         "memory": app.memory,
         "cpus": app.cpus,
@@ -123,7 +125,8 @@ def _settings(app: App, source: AppSource) -> dict[str, Any]:
         "stop_timeout": app.stop_timeout,
         "drain_timeout": app.drain_timeout,
         "timeouts": {"response": app.timeouts.response, "idle": app.timeouts.idle},
-        "proxy": proxy_lines(app),
+        "proxy": proxy_lines(name, app),
+        **{key: value for key in CHOICES if (value := getattr(app, key))},
         **{key: source.digests[path] for key in SIDE_SCRIPTS if (path := getattr(app, key))},
     }
 

@@ -18,6 +18,8 @@ NAMES_NUMBER = 255 * 256 + 53
 # An app's front is at port 20000 and its number, below the ports that Linux gives to connections that go out.
 FIRST_FRONT = 20_000
 LAST_NUMBER = 32_767 - FIRST_FRONT
+# To instances, and from machine to machine: so the client's address is told on the whole way.
+PROXY_PROTOCOL = ("backend default-server send-proxy-v2 check-send-proxy", "bind accept-proxy")
 
 
 def service_address(number: int) -> str:
@@ -72,19 +74,32 @@ def _check_number(
             raise PlanRefused(message, advice=f"`handful remove {app}` and another deploy give it a new one.")
 
 
-def proxy_lines(app: App) -> list[str]:
-    """Return what the proxy must know of an app, as lines `frontend …` and `backend …`, without addresses."""
+def proxy_lines(name: str, app: App) -> list[str]:
+    """Return what the proxy must know of an app, without addresses: lines `frontend …`, `backend …`, and others.
+
+    `bind …` is said of an app's front, `peers …` of each other machine that runs it, `sticky …` names a cookie.
+    """
     if app.port is None or app.network == "host":
         return []
-    response, idle = _milliseconds(app.timeouts.response), _milliseconds(app.timeouts.idle)
-    if app.protocol == "tcp":
-        return [
-            "frontend mode tcp",
-            f"frontend timeout client {idle}",
-            "backend mode tcp",
-            f"backend timeout server {idle}",
-            *_checks(app),
-        ]
+    idle = _milliseconds(app.timeouts.idle)
+    lines = _tcp(app, idle) if app.protocol == "tcp" else _http(name, app, idle)
+    # Other machines are asked only while nobody here can answer.
+    return [*lines, "peers backup"] if app.prefer_local else lines
+
+
+def _tcp(app: App, idle: str) -> list[str]:
+    return [
+        "frontend mode tcp",
+        f"frontend timeout client {idle}",
+        "backend mode tcp",
+        f"backend timeout server {idle}",
+        *_checks(app),
+        *(PROXY_PROTOCOL if app.proxy_protocol else ()),
+    ]
+
+
+def _http(name: str, app: App, idle: str) -> list[str]:
+    response = _milliseconds(app.timeouts.response)
     return [
         "frontend mode http",
         f"frontend timeout client {response}",
@@ -95,6 +110,8 @@ def proxy_lines(app: App) -> list[str]:
         f"backend timeout server {response}",
         f"backend timeout tunnel {idle}",
         *_checks(app),
+        *(line for host, target in sorted(app.redirects.items()) for line in _redirect(host, target)),
+        *((f"sticky handful-{name}",) if app.sticky else ()),
     ]
 
 
@@ -115,6 +132,16 @@ def _checks(app: App) -> list[str]:
         "backend option httpchk",
         f"backend http-check send meth GET uri {quoted(app.health.path)} ver HTTP/1.1 {sent}",
         "backend http-check expect status 200-399",
+    ]
+
+
+def _redirect(host: str, target: str) -> list[str]:
+    """Keep path and query, and https for who came by it; 308: a POST stays one."""
+    asked = f"{{ hdr(host),host_only,lower -m str {host} }}"
+    secure = "{ req.hdr(X-Forwarded-Proto) -m str https }"
+    return [
+        f"backend http-request redirect code 308 location https://{target}%[pathq] if {asked} {secure}",
+        f"backend http-request redirect code 308 location http://{target}%[pathq] if {asked}",
     ]
 
 

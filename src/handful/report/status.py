@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from handful.errors import HandfulError
-from handful.plan.order import machines_of
+from handful.plan.order import edges_of, machines_of
 from handful.report.table import ago, size, table
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def addresses(config: Config, machines: Mapping[str, Access], apps: Collection[s
     """
     found = []
     for name, app in ((name, app) for name, app in config.apps.items() if name in apps):
-        hosts = [machines[machine].host for machine in machines_of(name, config)]
+        hosts = [machines[machine].host for machine in edges_of(name, config)]
         for domain in app.domains:
             if domain.rpartition(".")[2] in RESERVED:
                 found.append(f"{name}: curl -H 'Host: {domain}' http://{hosts[0]}{app.path}")

@@ -2,7 +2,10 @@
 # Slots are in use (`server s1 10.211.0.5:8000`), leaving or arriving (`backup`), or free (`disabled`).
 # A machine that shares an app with others has a file `reach/APP` of its stack, as a deploy writes it: lines
 #   number N · port P · front ADDRESS (this machine's private one) · from ADDRESS… (who may come to it) ·
-#   peer NAME ADDRESS WEIGHT (another machine that runs it) · frontend … and backend … (as in proxy.cfg)
+#   peer NAME ADDRESS WEIGHT (another machine that runs it) · here NAME (this one, for cookies) · edge no (no routes here) ·
+#   route HOST/PATH/ (leads to it although it does not run here) · frontend, backend and the other lines of proxy.cfg
+# proxy.cfg, of a release: frontend … and backend … are lines of these sections, `bind …` is said of the front, `peers …` of
+#   each other machine, and `sticky COOKIE` keeps a user on an instance.
 
 # Where things of one app are; call it first, with stack and app set.
 # shellcheck disable=SC2034  # the other parts read journal
@@ -58,6 +61,17 @@ reached() { [[ ! -e $reach ]] || sed -n "s/^$1 //p" "$reach"; }
 
 # The lines of the app itself, for a frontend or a backend; `lines` has those of proxy.cfg.
 part() { sed -n "s/^$1 /  /p" <<<"$lines"; }
+# option KIND: the words of another line of proxy.cfg, with a blank before them.
+option() { sed -n "s/^$1 / /p" <<<"$lines"; }
+
+# What is told of each request, for the numbers of a deploy (lib_measure); a front's are the other machine's.
+log_line() {
+  if [[ $lines == *'frontend mode tcp'* ]]; then
+    printf '  log-format "%%[date(0,ms)] %%b %%ts %%rc - - - -"'
+  else
+    printf '  log-format "%%[date(0,ms)] %%b %%tsc %%rc %%ST %%Tw %%Tc %%Tr"'
+  fi
+}
 
 # fragment_text COUNT: the whole fragment with so many slots at least; without slots there is no front, so that who tries it is
 # refused and asks somebody else. Needs number, port and lines.
@@ -70,8 +84,9 @@ fragment_text() {
     "frontend $stack.$app" "  bind 10.210.$((number / 256)).$((number % 256)):$port" \
     "  # Only this stack's containers and the machine itself." \
     "  tcp-request connection reject unless { src 127.0.0.0/8 10.210.0.0/16 $subnet }" \
-    "$(part frontend)" "  default_backend $stack.$app" '' \
+    "$(part frontend)" "$(log_line)" "  default_backend $stack.$app" '' \
     "backend $stack.$app" "$(part backend)"
+  sticky "$1" "$(reached peer)"
   [[ -z $front ]] || peers
   slots "$1" ''
   [[ -z $front ]] || peers_text
@@ -82,22 +97,42 @@ fragment_text() {
 peers() {
   local name address weight
   while read -r name address weight; do
-    [[ -z $name ]] || printf '  server peer.%s %s weight %d no-check track %s/peer.%s\n' \
-      "$name" "$address:$((20000 + number))" "$weight" "$stack.$app.peers" "$name"
+    [[ -z $name ]] || printf '  server peer.%s %s weight %d no-check track %s/peer.%s%s\n' \
+      "$name" "$address:$((20000 + number))" "$weight" "$stack.$app.peers" "$name" "$(option peers)"
   done < <(reached peer; echo)
+}
+
+# sticky COUNT PEERS: a cookie names the machine and the slot that answered, and asks again there while somebody serves there.
+# HAProxy's own cookies end at the front of another machine, whose slots this one does not know.
+sticky() {
+  local cookie here name number
+  cookie=$(option sticky) here=$(reached here)
+  [[ -n $cookie ]] || return 0
+  cookie=${cookie# } here=${here:-here}
+  printf '  %s\n' "http-request set-var(txn.stuck) req.cook($cookie)" "http-response set-var-fmt(txn.answered) $here.%[srv_name]" \
+    "http-response add-header Set-Cookie \"$cookie=%[var(txn.answered)]; Path=/; HttpOnly; SameSite=Lax\" if { srv_name -m beg s } !{ var(txn.stuck),strcmp(txn.answered) eq 0 }"
+  while read -r name _; do
+    [[ -z $name ]] || printf '  use-server peer.%s if { req.cook(%s) -m beg %s. }\n' "$name" "$cookie" "$name"
+  done <<<"$2"
+  for ((number = 1; number <= $1; number++)); do
+    printf '  use-server s%d if { req.cook(%s) -m str %s.s%d }\n' "$number" "$cookie" "$here" "$number"
+  done
 }
 
 # front_text COUNT: the way for the other machines' proxies, to the instances here and no further; and who asks whether there are any.
 front_text() {
   local from
   from=$(reached from)
-  printf '%s\n' '' "frontend $stack.$app.front" "  bind $front:$((20000 + number))" \
+  printf '%s\n' '' "frontend $stack.$app.front" "  bind $front:$((20000 + number))$(option bind)" '  no log' \
     "  # Only the other machines' proxies, and only while somebody here can answer." \
     "  tcp-request connection reject unless { src $from }" "  tcp-request connection reject if { nbsrv($stack.$app.here) eq 0 }" \
     "$(part frontend)" "  default_backend $stack.$app.here" '' \
     "backend $stack.$app.ready" '  mode http' "  http-request deny unless { src $from }" \
+    '  # About to stop: the others are told before nobody answers here any more.' \
+    "  http-request return status 503 if { str($stack.$app),map(/etc/haproxy/conf/leaving.map) -m found }" \
     "  http-request return status 200 if { nbsrv($stack.$app.here) gt 0 }" '  http-request return status 503' '' \
     "backend $stack.$app.here" "$(part backend)"
+  sticky "$1" ''
   slots "$1" " no-check track $stack.$app/"
 }
 
@@ -136,13 +171,13 @@ write_fragment() {
 write_elsewhere() {
   local text number lines port elsewhere=yes
   local -A slot_mode=()
-  number=$(reached number) port=$(reached port) lines=$(grep -E '^(frontend|backend) ' "$reach")
+  number=$(reached number) port=$(reached port) lines=$(grep -E '^(frontend|backend|bind|peers|sticky) ' "$reach")
   text=$(fragment_text 0) && printf '%s\n' "$text" | put "$fragment"
 }
 
 # Slots by themselves, without those that follow them.
 own_slots() { grep -sE '^  server s[0-9]+ [0-9.]+:[0-9]+( backup| disabled)?$' "$1" || true; }
-without_slots() { grep -svE '^  server s[0-9]+ ' "$1" || true; }
+without_slots() { grep -svE '^  (use-)?server s[0-9]+ ' "$1" || true; }
 count_slots() { own_slots "$fragment" | wc -l; }
 
 # needs_reload COUNT: true when the running proxy cannot take the change at runtime.
@@ -169,7 +204,7 @@ write_ready() {
   fronts=$({ cat -- "$root"/stacks/*/reach/* "$root"/stacks/*/reach/.[a-z]* 2>/dev/null || true; } | sed -n 's/^front //p' | sort -u)
   [[ -n $fronts ]] || { rm -f "$conf/20-ready.cfg" && return 0; }
   {
-    printf '%s\n' '# Whether an app has a healthy instance here: the other machines ask.' 'frontend handful.ready' '  mode http'
+    printf '%s\n' '# Whether an app has a healthy instance here: the other machines ask.' 'frontend handful.ready' '  mode http' '  no log'
     while read -r address; do printf '  bind %s:20000\n' "$address"; done <<<"$fronts"
     printf '%s\n' '  use_backend %[path,field(3,/)].%[path,field(4,/)].ready'
   } | put "$conf/20-ready.cfg"

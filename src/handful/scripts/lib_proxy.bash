@@ -80,9 +80,10 @@ connections() {
 # Process ids of the proxy's workers, old ones too.
 workers() { proxy_say master "show proc" | awk '$2 == "worker" { print $1 }'; }
 
-# The route of each domain: HOST/PATH/ → stack.app. `map_beg` takes the longest that fits.
+# The route of each domain: HOST/PATH/ → stack.app. `map_beg` takes the longest that fits. A machine that is no edge has none.
 wanted_routes() {
   local domain
+  [[ $(reached edge) != no ]] || return 0
   for domain in "${domains[@]}"; do printf '%s%s\n' "$domain" "${path%/}/"; done
 }
 
@@ -124,15 +125,33 @@ give_back_routes() {
   done < <(content "$journal/taken"; echo)
 }
 
-# drop_routes HOW KEY...: this app's routes go, but for those.
+# claim_routes KEY...: they lead to this app, on disk, where nobody of this stack has them: who has one keeps it while he wants it.
+claim_routes() {
+  local key owner
+  for key in "$@"; do
+    owner=$(awk -v key="$key" '$1 == key { print $2 }' "$routes")
+    [[ -n $owner ]] || { printf '%s %s\n' "$key" "$stack.$app" >>"$routes" && continue; }
+    [[ $owner == "$stack".* ]] || fail "$key already leads to $owner on this machine" "" "Take the domain from one of the two."
+  done
+}
+
+# drop_routes HOW KEY...: this app's routes go, but for those; to another app of the stack, when that waits for it.
 drop_routes() {
-  local how=$1 key stale kept commands=()
+  local how=$1 key stale kept claimant commands=() handed=''
   shift
   mapfile -t stale < <(stale_routes "$@")
   ((${#stale[@]})) || return 0
   kept=$(awk -v me="$stack.$app" -v stale=" ${stale[*]} " '$2 != me || !index(stale, " " $1 " ")' "$routes")
-  for key in "${stale[@]}"; do commands+=("del map $routes_there $key"); done
-  { [[ -z $kept ]] || printf '%s\n' "$kept"; } | put "$routes"
+  for key in "${stale[@]}"; do
+    claimant=$(grep -slxF -- "route $key" "${reach%/*}"/* | grep -vxF "${reach%/*}/$app" | head -n 1 || true)
+    if [[ -n $claimant ]]; then
+      handed+="$key $stack.${claimant##*/}"$'\n'
+      commands+=("set map $routes_there $key $stack.${claimant##*/}")
+    else
+      commands+=("del map $routes_there $key")
+    fi
+  done
+  { [[ -z $kept ]] || printf '%s\n' "$kept"; printf '%s' "$handed"; } | put "$routes"
   [[ $how != runtime ]] || proxy_say admin "${commands[@]}" >/dev/null
 }
 
@@ -155,11 +174,14 @@ rest_slots() {
   ((${#commands[@]} == 0)) || proxy_say admin "${commands[@]}" >/dev/null
 }
 
-# Takes the app's routes away, and its fragment, unless it is reached on other machines.
+# Takes the app's routes away, and its fragment, unless it is reached on other machines: an edge keeps its routes then.
 drop_traffic() {
+  local keys
   [[ -e $fragment || -e $reach || -n $(present_routes) ]] || return 0
   if [[ -e $reach ]]; then write_elsewhere; else rm -f "$fragment"; fi
-  drop_routes disk
+  mapfile -t keys < <(reached route)
+  drop_routes disk "${keys[@]}"
+  claim_routes "${keys[@]}"
   write_edge
   reload_proxy
 }
@@ -177,7 +199,7 @@ reload_proxy() {
   deadline=$(($(now) + 1000))
   until newest=$(newest_worker) && [[ -n $newest && $newest != "$before" ]] && listening; do
     [[ $told != Success=0* ]] && (($(now) < deadline)) ||
-      fail "the proxy could not take its new configuration" "$(docker logs --tail 10 handful-proxy 2>&1)" "The old one still serves."
+      fail "the proxy could not take its new configuration" "$(docker logs --tail 10 handful-proxy 2>&1 >/dev/null)" "The old one still serves."
     sleep 0.05
   done
   # A server that is checked begins as up: those that were not, and those that are new, must first show themselves.

@@ -3,7 +3,7 @@
 # uses: prelude lib_instances lib_fragment lib_proxy lib_work
 app_paths
 lock_machine
-learned=$reach fragment_before=$(content "$fragment")
+learned=$reach fragment_before=$(content "$fragment") routes_before=$(content "$routes")
 reach=${learned%/*}/.$app
 trap put_back EXIT
 
@@ -12,6 +12,8 @@ put_back() {
   [[ -e $reach ]] || return 0
   rm -f "$reach"
   if [[ -n $fragment_before ]]; then put "$fragment" <<<"$fragment_before"; else rm -f "$fragment"; fi
+  printf '%s' "${routes_before:+$routes_before$'\n'}" | put "$routes"
+  write_edge
   guard_fronts
   write_ready
 }
@@ -19,10 +21,17 @@ put_back() {
 # tell_proxy: the fragment as it is from now on; what runs here keeps its slots.
 tell_proxy() {
   folder=$app_folder/current
-  port=$(sed -n 's/^port=\([0-9][0-9]*\)$/\1/p' "$folder/run_app.bash" 2>/dev/null || true)
+  # shellcheck disable=SC2034  # wanted_routes reads them
+  local port='' domains=() path=/ keys
+  # shellcheck source=/dev/null  # what the release says of itself, each a word that was quoted
+  [[ ! -e $folder/run_app.bash ]] || . <(grep -E '^(port|domains|path)=' "$folder/run_app.bash")
   if [[ -n $port && -e $fragment ]]; then
     read_slots
     write_fragment "$(count_slots)"
+    mapfile -t keys < <(wanted_routes)
+    drop_routes disk "${keys[@]}"
+    claim_routes "${keys[@]}"
+    write_edge
     reload_proxy
   else
     drop_traffic
@@ -30,6 +39,7 @@ tell_proxy() {
 }
 
 mkdir -p "${reach%/*}"
+[[ -e $routes ]] || : | put "$routes"
 if [[ -n $text ]]; then
   check_number "$(sed -n 's/^number //p' <<<"$text")"
   printf '%s\n' "$text" >"$reach"

@@ -6,6 +6,7 @@ conf=$root/proxy/conf
 # Each image has a folder of its own for its sockets: two proxies stand side by side while one takes over.
 proxy_run=$root/proxy/run-${image##*:}
 mkdir -p "$conf" "$proxy_run"
+before=$(content "$conf/00-global.cfg"; content "$root/proxy/edge.cfg")
 put "$conf/00-global.cfg" <<'CFG'
 # handful's proxy: what holds for every app. Each app has a file of its own beside this one.
 global
@@ -15,7 +16,9 @@ global
   # Checks that should come twice a second begin at once after a reload.
   max-spread-checks 500ms
   fd-hard-limit 65536
-  log stdout format raw local0 notice
+  # What is wrong goes to stderr. A line for each request goes to stdout, where Docker keeps the last hundred megabytes.
+  log stderr format raw local0 notice
+  log stdout format raw local1 info info
   user haproxy
   group haproxy
 
@@ -40,20 +43,35 @@ put "$root/proxy/edge.cfg" <<'CFG'
 frontend handful.edge
   bind :80
   mode http
+  log-format "%[date(0,ms)] %b %tsc %rc %ST %Tw %Tc %Tr"
   http-request del-header X-Forwarded-For
   option forwardfor
   http-request set-header X-Forwarded-Proto http unless { req.hdr(X-Forwarded-Proto) -m found }
   http-request set-var(txn.path) path
   http-request set-var(txn.route) hdr(host),host_only,lower,concat(,txn.path,/)
-  use_backend %[var(txn.route),map_beg(/etc/haproxy/conf/routes.map,handful.none)]
+  http-request set-var(txn.app) var(txn.route),map_beg(/etc/haproxy/conf/routes.map,handful.none)
+  use_backend handful.maintenance if { var(txn.app),map(/etc/haproxy/conf/maintenance.map) -m found }
+  use_backend %[var(txn.app)]
 
 backend handful.none
   mode http
   http-request return status 404 content-type text/plain string "No app has this host name and path.\n"
+
+# `handful maintenance`: the map has the page of each app that is away, in base64.
+backend handful.maintenance
+  mode http
+  http-request return status 503 content-type "text/html; charset=utf-8" hdr Retry-After 60 hdr Cache-Control no-store lf-string "%[var(txn.app),map(/etc/haproxy/conf/maintenance.map),b64dec]"
 CFG
-[[ -e $conf/routes.map ]] || : >"$conf/routes.map"
+# Routes; who is away for maintenance; and whose last instance here is about to stop, which only the running proxy is told.
+for map in routes maintenance leaving; do [[ -e $conf/$map.map ]] || : >"$conf/$map.map"; done
 case $(docker inspect --format '{{.Config.Image}} {{.State.Running}}' handful-proxy 2>/dev/null || true) in
-  "$image true") exit 0 ;;
+  "$image true")
+    # shellcheck disable=SC2034  # lib_proxy reads it
+    routes=$conf/routes.map fragment=$conf/none
+    write_edge
+    [[ $before == "$(content "$conf/00-global.cfg"; content "$root/proxy/edge.cfg")" ]] || reload_proxy
+    exit 0
+    ;;
   *" true") name=handful-proxy-next ;;
   *) name=handful-proxy && docker rm --force handful-proxy >/dev/null 2>&1 || true ;;
 esac
@@ -63,7 +81,7 @@ docker run --detach --name "$name" --restart always --network host --user root -
   --entrypoint haproxy "$image" -W -db -S /run/handful/master.sock,mode,600 -f /etc/haproxy/conf >/dev/null
 deadline=$(($(now) + 1000))
 until [[ $(docker inspect --format '{{.State.Running}}' "$name") == true && -S $proxy_run/admin.sock ]] && proxy_up; do
-  (($(now) < deadline)) || fail "the proxy did not start in 10 s" "$(docker logs --tail 10 "$name" 2>&1)" \
+  (($(now) < deadline)) || fail "the proxy did not start in 10 s" "$(docker logs --tail 10 "$name" 2>&1 >/dev/null)" \
     "See: docker logs $name"
   sleep 0.05
 done
