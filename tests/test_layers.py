@@ -47,7 +47,7 @@ HOMES = {
     "asyncio": set(),
 }
 # All that a pure function needs.
-PLAN_MAY_USE = {"__future__", "collections", "dataclasses", "hashlib", "json", "math", "types", "typing"}
+PLAN_MAY_USE = {"__future__", "collections", "dataclasses", "hashlib", "json", "math", "re", "types", "typing"}
 LONGEST_MODULE = 300
 LONGEST_FUNCTION = 30
 

@@ -80,10 +80,11 @@ def _history(plan: Plan) -> str:
 
 
 def _command(act: Mapping[str, Any]) -> dict[str, Any]:
-    """Read `rollback web --to 1`, as it would be typed, and what the apps' sources hold."""
+    """Read `rollback web --to 1` or `scale web=4 --for 60`, as it would be typed, and what the apps' sources hold."""
     what, *words = act["command"].split()
+    words, seconds = (words[:-2], float(words[-1])) if "--for" in words else (words, None)
     words, to = (words[:-2], words[-1]) if "--to" in words else (words, None)
-    return {"what": what, "apps": words, "to": to, "versions": act.get("versions", {})}
+    return {"what": what, "apps": words, "to": to, "versions": act.get("versions", {}), "seconds": seconds}
 
 
 def _config(told: Mapping[str, Any], folder: Path) -> Config:
@@ -168,6 +169,8 @@ def _with_other_stacks(facts: Facts, told: Mapping[str, Mapping[str, int]]) -> F
 
 
 CHANGES: Mapping[str, Callable[[Facts, Any], Facts]] = {
+    "clock": lambda facts, told: replace(facts, clock=told),
+    "local": lambda facts, told: replace(facts, local=tuple(told)),
     "docker": lambda facts, told: replace(facts, docker=told),
     "trouble": lambda facts, told: replace(facts, docker="", docker_trouble=told),
     "disk_free": lambda facts, told: replace(facts, disk_free=told * 1024**2),

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from script_containers import Behaviour
+from script_edge import HOST, body, edge
 from script_pair import PRIVATE, learn
 from script_poll import until
 
@@ -10,21 +11,7 @@ if TYPE_CHECKING:
     from script_machine import Machine
     from script_release import Made
 
-HOST = "shop.test"
 TOLD = {"domains": [HOST]}
-
-
-def edge(machine: Machine, host: str = HOST, path: str = "/", cookie: str = "") -> str:
-    """Ask the machine's port 80, as the internet does; return the whole answer."""
-    with machine.connect("127.0.0.1", 80) as made:
-        sent = f"Cookie: {cookie}\r\n" if cookie else ""
-        made.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{sent}Connection: close\r\n\r\n".encode())
-        return b"".join(iter(lambda: made.recv(65536), b"")).decode()
-
-
-def body(answer: str) -> str:
-    """Return what stands below an answer's head."""
-    return answer.partition("\r\n\r\n")[2]
 
 
 def cookie(answer: str) -> str:

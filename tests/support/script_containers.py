@@ -172,18 +172,19 @@ class Process:
         ended: Callable[[Process, int], None], delay: float,
     ) -> None:
         self._log: IO[bytes] = log.open("ab")
+        self._errors: IO[bytes] = log.with_suffix(".err").open("ab")
         mounts = "".join(f"mkdir -p {target} && mount --bind {source} {target} && " for target, source in volumes.items())
         script = f'sleep {delay} && mount -t tmpfs none /run && mount -t tmpfs none /etc/haproxy && {mounts}exec "$@"'
         self._process = subprocess.Popen(
             namespace.words(["unshare", "--mount", "sh", "-c", script, "sh", *words]),
-            stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
+            stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._errors,
         )
         self._pid = int(until(lambda: child(self._process.pid) or (self._process.poll() is not None and "0")))
         self._thread = threading.Thread(target=lambda: ended(self, self._wait()))
         self._thread.start()
 
     def _wait(self) -> int:
-        with self._log:
+        with self._log, self._errors:
             return self._process.wait()
 
     def signal(self, name: str) -> None:

@@ -38,6 +38,7 @@ FACTS = (
 SURVEY = re.compile(
     r'\{\{\.ID\}\} \{\{\.Name\}\} \{\{\.HostConfig\.RestartPolicy\.Name\}\} \{\{with \.Config\.Labels\}\}'
     r'\{\{index \. "handful\.stack"\}\}/\{\{index \. "handful\.app"\}\}/\{\{index \. "handful\.instance"\}\}\{\{end\}\} '
+    r'\{\{\.State\.Running\}\},\{\{with \.Config\.Labels\}\}\{\{index \. "handful\.release"\}\}\{\{end\}\} '
     r'at=\{\{with index \.NetworkSettings\.Networks "([^"]*)"\}\}'
     r"\{\{\.IPAddress\}\},\{\{with \.IPAMConfig\}\}\{\{\.IPv4Address\}\}\{\{end\}\}\{\{end\}\}"
 )
@@ -314,7 +315,8 @@ class Docker:
         if found := SURVEY.fullmatch(asked):
             labels = "/".join(container.labels.get(f"handful.{name}", "") for name in ("stack", "app", "instance"))
             at = f"{container.held},{container.address}" if container.network == found[1] else ""
-            return f"{container.id} /{container.name} {container.restart} {labels if container.labels else ''} at={at}"
+            state = f"{_truth(container.running)},{container.labels.get('handful.release', '')}"
+            return f"{container.id} /{container.name} {container.restart} {labels if container.labels else ''} {state} at={at}"
         if asked not in CONTAINER_FORMATS:
             raise Wrong(f"docker inspect: these tests do not know the format {asked}")
         return CONTAINER_FORMATS[asked](container)
@@ -324,9 +326,12 @@ class Docker:
         asked = parse(words, VALUES)
         container = self.named(asked.others[0])
         log = self._log(container)
-        lines = (log.read_text() if log.exists() else container.logs).splitlines(keepends=True)
         stamp = "2026-01-01T00:00:00.000000000Z " if "timestamps" in asked.options else ""
-        return Answer("".join(stamp + line for line in lines[-int(asked.one("tail", "all").replace("all", "1000000")):]))
+        said = []
+        for stream in (log, log.with_suffix(".err")):
+            lines = (stream.read_text() if stream.exists() else "").splitlines(keepends=True)
+            said.append("".join(stamp + line for line in lines[-int(asked.one("tail", "all").replace("all", "1000000")):]))
+        return Answer(said[0] + "".join(stamp + line for line in container.logs.splitlines(keepends=True)), said[1])
 
     def do_exec(self, _: Call, words: tuple[str, ...]) -> Answer | Become:
         """Run a program beside the proxy, or say what an instance's behaviour says."""

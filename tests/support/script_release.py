@@ -72,7 +72,7 @@ class Made:
         """What comes before the release runs."""
         return [
             Step("ensure_network", {"stack": self.stack}),
-            steps.place(self.stack, self.app, self.config.apps[self.app], self.number),
+            steps.place(self.stack, self.app, self.number, self.config.apps[self.app].usual, self.config.apps[self.app].deploy.keep),
             steps.receive(self.stack, self.app, self.id),
         ]
 

@@ -62,7 +62,7 @@ def sources(
 
 def planned(
     config: Config, stack: str, facts: Mapping[str, Facts], what: str, apps: Iterable[str] = (), *,
-    to: str | None = None, versions: Mapping[str, str] = NOBODY,
+    to: str | None = None, versions: Mapping[str, str] = NOBODY, seconds: float | None = None,
 ) -> Plan:
     """Return the plan of a command, on the way that the command line takes."""
     intent = Intent(
@@ -76,6 +76,10 @@ def planned(
     elif what in {"restart", "start"}:
         current = {name: next(c for each in facts.values() if (c := each.app(stack, name).current)) for name in apps}
         intent = replace(intent, apps=(), targets=current)
+    elif what == "scale":
+        counts = {name: int(count) for name, count in (each.split("=") for each in apps)}
+        current = {name: next(c for each in facts.values() if (c := each.app(stack, name).current)) for name in counts}
+        intent = replace(intent, apps=(), targets=current, counts=counts, seconds=seconds)
     brings = {} if intent.targets else sources(config, stack, choose(config, intent), versions)
     return make_plan(config, stack, facts, brings, intent)
 
@@ -165,6 +169,12 @@ def _await_word(facts: Facts, step: Step, work: Work) -> Facts:
     return facts
 
 
+def _keep_hours(facts: Facts, step: Step, work: Work) -> Facts:
+    del work
+    count, _, until = step.values["scaled"].partition(" ")
+    return _app(facts, step, hours=step.values["hours"], scaled=(int(count), float(until)) if until else None)
+
+
 def _receive_release(facts: Facts, step: Step, work: Work) -> Facts:
     release = next(each for each in work.releases if each.app == step.values["app"])
     manifest = json.loads(json.dumps(release.manifest))
@@ -180,6 +190,8 @@ def _run_release(facts: Facts, step: Step, work: Work) -> Facts:
             if state.deploying:
                 facts = _recovered(facts, step, work, state)
             return _started(facts, step, facts.app(stack, name))
+        case "scale":
+            return _scaled(facts, step, state)
         case "switch":
             return _app(facts, step, current=release)
         case "finish":
@@ -210,18 +222,29 @@ def _started(facts: Facts, step: Step, state: AppState) -> Facts:
             f"{stack}.{name}-{number}", image, running=True, stack=stack, app=name, release=release,
             instance=f"{name}-{number}", address=f"10.211.0.{len(facts.containers) + number}",
         )
-        for _, number in zip(range(state.instances or 1), free, strict=False)
+        for _, number in zip(range(1 if state.instances is None else state.instances), free, strict=False)
     )
     stops = manifest["settings"]["strategy"] == "recreate"
     old = tuple(replace(c, running=c.running and not (stops and _is(c, step))) for c in facts.containers)
     return _app(replace(facts, containers=(*old, *new)), step, deploying=release)
 
 
+def _scaled(facts: Facts, step: Step, state: AppState) -> Facts:
+    """Start what is missing; those that are too many will not be kept."""
+    mine = [c for c in facts.instances(step.values["stack"], step.values["app"]) if c.restart != "no"]
+    kept = [c for c in mine if c.running and c.release == state.current][: state.instances]
+    leaving = {c.name for c in mine} - {c.name for c in kept}
+    facts = replace(facts, containers=tuple(replace(c, restart="no", running=False) if c.name in leaving else c for c in facts.containers))
+    return _started(facts, step, replace(state, instances=(state.instances or 1) - len(kept)))
+
+
 def _finished(facts: Facts, step: Step, work: Work, release: str, spared: str = "") -> Facts:
     """Promote the new, remove the old, and keep as many releases as the app was placed with, and `spared`."""
     state = facts.app(step.values["stack"], step.values["app"])
-    mine = (c for c in facts.containers if _is(c, step) and c.running)
+    mine = [c for c in facts.containers if _is(c, step) and c.running]
     new = {c.name for c in mine if c.release == release and c.restart == "no"}
+    if any(s.values.get("phase") == "scale" and s.values["app"] == step.values["app"] for s in work.steps):
+        new |= {c.name for c in mine if c.restart == "unless-stopped"}
     containers = tuple(
         replace(c, restart="unless-stopped") if c.name in new else c
         for c in facts.containers if c.name in new or not _is(c, step)
@@ -255,7 +278,7 @@ def _remove_app(facts: Facts, step: Step, work: Work) -> Facts:
 STEPS: Mapping[str, Callable[[Facts, Step, Work], Facts]] = {
     "setup_network": _setup_network, "setup_names": _setup_part, "setup_proxy": _setup_part,
     "setup_done": _setup_done, "ensure_network": _ensure_network, "place_app": _place_app, "reach_app": _reach_app, "await_word": _await_word,
-    "receive_release": _receive_release, "run_release": _run_release, "stop_app": _stop_app, "remove_app": _remove_app,
+    "keep_hours": _keep_hours, "receive_release": _receive_release, "run_release": _run_release, "stop_app": _stop_app, "remove_app": _remove_app,
 }
 
 

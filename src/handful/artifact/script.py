@@ -66,7 +66,7 @@ def stand_alone(name: str, values: Mapping[str, str]) -> str:
 def work_script(plan: Plan, work: Work, holder: str) -> str:
     """Return the script that one machine runs: libraries, the steps' functions, and `main` with one line per step."""
     names = tuple(dict.fromkeys(step.script for step in work.steps))
-    libraries = dict.fromkeys(["prelude", "lib_work", *(each for name in names for each in uses(name))])
+    libraries = dict.fromkeys(["prelude", "lib_measure", "lib_work", *(each for name in names for each in uses(name))])
     head = [
         "#!/usr/bin/env bash",
         f"# {plan.what} {plan.deploy} of {plan.stack} on {work.machine}",

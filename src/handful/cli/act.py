@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +16,12 @@ from handful.report.plan import plan_lines
 from handful.run.deploy import plan_deploy
 from handful.run.engine import carry_out
 from handful.run.project import facts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from handful.facts.model import Facts
+    from handful.run.project import Project
 
 
 @click.command("restart")
@@ -55,17 +62,20 @@ def remove_command(apps: tuple[str, ...], *, yes: bool, as_json: bool) -> None:
     _whole("remove", apps, as_json=as_json)
 
 
+def present_release(project: Project, facts: Mapping[str, Facts], app: str, what: str) -> str:
+    """Return the release that an app runs on all its machines. Raises UsageError when that is none, or several."""
+    current = {state.current for each in facts.values() if (state := each.app(project.stack, app)).current}
+    if len(current) != 1:
+        message = f"{app} is on different releases" if current else f"{app} has no release to {what}"
+        raise UsageError(message, advice="See: handful status. Finish it: handful deploy")
+    return current.pop()
+
+
 def _again(what: str, apps: tuple[str, ...], *, as_json: bool) -> None:
     began = time.monotonic()
     project = open_project()
     facts = facts_of(project)
-    targets = {}
-    for app in apps:
-        current = {state.current for each in facts.values() if (state := each.app(project.stack, app)).current}
-        if len(current) != 1:
-            message = f"{app} is on different releases" if current else f"{app} has no release to {what}"
-            raise UsageError(message, advice="See: handful status. Finish it: handful deploy")
-        targets[app] = current.pop()
+    targets = {app: present_release(project, facts, app, what) for app in apps}
     asked = intent(what, project, targets=targets)
     plan, sources = plan_deploy(project, facts, asked)
     carry(project, facts, plan, sources, asked, show_lines(as_json=as_json), began)

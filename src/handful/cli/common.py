@@ -87,6 +87,8 @@ def intent(
     apps: tuple[str, ...] = (),
     targets: Mapping[str, str] | None = None,
     undoes: int | None = None,
+    counts: Mapping[str, int] | None = None,
+    seconds: float | None = None,
 ) -> Intent:
     """Return what is asked for, by whom, from where and when."""
     from handful.artifact.system_image import image_names
@@ -98,6 +100,8 @@ def intent(
         apps=apps,
         targets=targets or {},
         undoes=undoes,
+        counts=counts or {},
+        seconds=seconds,
         who=getpass.getuser(),
         host=socket.gethostname(),
         when=when,

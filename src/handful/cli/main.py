@@ -32,6 +32,8 @@ COMMANDS = MappingProxyType(
         "restart": ("act", "Start an app's present release anew, without downtime."),
         "stop": ("act", "Stop an app; its release, volumes and history stay."),
         "start": ("act", "Start an app that was stopped."),
+        "scale": ("scale", "Start or stop instances of an app now."),
+        "maintenance": ("scale", "Give the public a page instead of an app, or the app again."),
         "remove": ("act", "Take an app from its machines; volumes are kept."),
         "lab": ("lab", "Make machines out of containers on this computer."),
     }

@@ -20,6 +20,7 @@ def check_app(config: Config, name: str, app: App) -> Iterator[Problem]:
     yield from _machines(config, name, app)
     yield from _alone(name, app)
     yield from _strategy(config, name, app)
+    yield from _hours(name, app)
     yield from _reached(name, app)
     yield from _health(name, app)
 
@@ -61,7 +62,7 @@ def _alone(name: str, app: App) -> Iterator[Problem]:
     way_out = "" if host else ", or write `deploy: {strategy: recreate}` if several are meant"
     relies = _spots(name, "network", "volumes", "deploy")
     others = (("apps", name, "network" if host else "volumes", KEY),)
-    if app.instances > 1:
+    if app.most > 1:
         sentence = f"app {code(name)} {why}, so it is one instance: write `instances: 1`{way_out}"
         yield Problem(("apps", name, "instances"), sentence, relies, others)
     if len(app.machines or ()) > 1:
@@ -81,6 +82,12 @@ def _strategy(config: Config, name: str, app: App) -> Iterator[Problem]:
     elif app.deploy.batch > max(count, 1):
         sentence = f"app {code(name)} has a batch of {app.deploy.batch}, and runs on {count} machine{'s'[: count != 1]}"
         yield Problem((*spot, "batch"), sentence, relies=(("apps", name, "machines"),))
+
+
+def _hours(name: str, app: App) -> Iterator[Problem]:
+    if isinstance(app.instances, dict) and "default" not in app.instances:
+        sentence = f"app {code(name)} does not say how many instances it has at other hours: write `default: 1`"
+        yield Problem(("apps", name, "instances"), sentence)
 
 
 def _reached(name: str, app: App) -> Iterator[Problem]:

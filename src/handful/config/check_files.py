@@ -19,8 +19,8 @@ def check_files(name: str, app: App, folder: Path) -> Iterator[Problem]:
     for source in app.files:
         if wrong := _wrong(folder, source):
             yield Problem(("apps", name, "files", source, KEY), wrong)
-    for key, script in (("before_start", app.before_start), ("after_start", app.after_start)):
-        if script is not None and (wrong := _wrong(folder, script)):
+    for key in ("before_start", "after_start", "maintenance"):
+        if (script := getattr(app, key)) is not None and (wrong := _wrong(folder, script)):
             yield Problem(("apps", name, key), wrong)
     if app.build is None:
         return

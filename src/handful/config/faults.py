@@ -122,7 +122,8 @@ def _spot(tree: Node, error: ErrorDetails) -> tuple[Spot, bool]:
         elif error["type"] == "missing" and step == error["loc"][-1]:
             spot = (*spot, step)
         else:
-            other_arm = str(step)[0].isupper() != isinstance(node.value, dict)
+            is_map = str(step)[0].isupper() or str(step).startswith("dict[")
+            other_arm = is_map != isinstance(node.value, dict)
     return spot, other_arm
 
 

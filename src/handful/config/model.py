@@ -21,6 +21,7 @@ from handful.config.values import (
     URL_PATH,
     Address,
     Choice,
+    Count,
     Domain,
     Duration,
     Name,
@@ -30,6 +31,7 @@ from handful.config.values import (
     Target,
     Text,
     Wait,
+    When,
     Whole,
     Words,
 )
@@ -193,8 +195,8 @@ class App(Part):
     """A reference like postgres:17, looked up once, or `{app: NAME}`: the image of another app."""
     machines: tuple[Name, ...] | None = None
     """Where it runs; must be written when there is more than one machine."""
-    instances: Annotated[Whole, Field(ge=1, le=50)] = 1
-    """How many containers of it run on each of its machines."""
+    instances: Count | dict[When, Count] = 1
+    """How many containers of it run on each of its machines; or by the hour: {default: 2, "Mon-Fri 8:00-18:00": 4}."""
     port: Port | None = None
     """What it listens on inside its container; also its port at APP.STACK.internal."""
     protocol: Literal["http", "tcp"] = "http"
@@ -211,6 +213,8 @@ class App(Part):
     """Ask other machines only while no instance on this one can answer."""
     proxy_protocol: Choice = False
     """Tell a tcp app who connects, by the PROXY protocol (version 2): it must be set up to expect that."""
+    maintenance: str | None = None
+    """An HTML file that the public gets while `handful maintenance on` is in force; handful has one of its own."""
     health: Health = Health()
     """How an instance shows that it is ready."""
     memory: Size | None = None
@@ -247,6 +251,16 @@ class App(Part):
     """How a new release takes over, and how many are kept."""
     options: tuple[Text, ...] = ()
     """Further words for `docker run`."""
+
+    @property
+    def usual(self) -> int:
+        """How many instances there are when no hours are in force."""
+        return self.instances if isinstance(self.instances, int) else self.instances.get("default", 1)
+
+    @property
+    def most(self) -> int:
+        """How many instances there can be."""
+        return self.instances if isinstance(self.instances, int) else max(self.instances.values(), default=1)
 
     @property
     def strategy(self) -> str:

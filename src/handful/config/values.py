@@ -28,6 +28,10 @@ DOMAIN = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
 TARGET = r"^/[^:\n]+$"
 URL_PATH = r"^/[^\s]*$"
 ROUTE_PATH = r"^/[A-Za-z0-9._~/-]*$"
+_DAYS = "(Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+_DAYS = f"{_DAYS}(-{_DAYS})?"
+_TIME = "([01]?[0-9]|2[0-3]):[0-5][0-9]"
+WHEN = rf"^(default|({_DAYS}(,{_DAYS})* )?{_TIME}-({_TIME}|24:00))$"
 # Each pattern → what it asks for, in words that follow "must be".
 MEANING = MappingProxyType({
     NAME: "a name: lower-case letters, digits and dashes, beginning with a letter, 40 characters at most",
@@ -38,6 +42,7 @@ MEANING = MappingProxyType({
     DOMAIN: "a host name in lower case, like shop.example.com",
     TARGET: "an absolute path in the container, without a colon, like /srv/data",
     URL_PATH: "a path that begins with /, without spaces",
+    WHEN: "`default` or hours, like Mon-Fri 8:00-18:00",
     ROUTE_PATH: "a path that begins with /, of letters, digits, dots, dashes and underscores",
 })
 
@@ -110,6 +115,8 @@ Words = Annotated[
     ),
 ]
 Whole = Annotated[int, Field(strict=True)]
+Count = Annotated[Whole, Field(ge=1, le=50)]
+When = Annotated[str, Field(pattern=WHEN)]
 Choice = Annotated[bool, Field(strict=True)]
 Port = Annotated[Whole, Field(ge=1, le=65535)]
 Address = Annotated[str, Field(pattern=PRIVATE_ADDRESS)]

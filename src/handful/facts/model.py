@@ -1,6 +1,7 @@
 """What is known of a machine at one moment?
 
-Sizes are bytes, clocks seconds since 1970, load and cpus as Linux counts them.
+Sizes are bytes, clocks seconds since 1970 (`local`: the weekday, 1 is Monday, and the minute of the day where the
+machine thinks it is), load and cpus as Linux counts them.
 """
 
 from __future__ import annotations
@@ -36,11 +37,14 @@ class AppState:
     """What a machine holds of an app: `releases` are the manifests of the kept ones, by release id.
 
     `released` lists releases in the order in which they came into use; `deploying` names the release of a
-    switch that is under way or was interrupted, "" when there is none.
+    switch that is under way or was interrupted, "" when there is none. `scaled`: how many instances somebody asked
+    for, and until when (seconds since 1970). `hours`: what keep_hours.bash wrote down.
     """
 
     number: int | None = None
     instances: int | None = None
+    scaled: tuple[int, float] | None = None
+    hours: str = ""
     current: str = ""
     stopped: bool = False
     deploying: str = ""
@@ -94,6 +98,7 @@ class Facts:
     os: str = ""
     architecture: str = ""
     clock: float = 0.0
+    local: tuple[int, int] = (1, 0)
     skew: float = 0.0
     cpus: int = 1
     load: float = 0.0

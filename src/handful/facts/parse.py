@@ -48,6 +48,7 @@ def _facts(machine: str, told: Mapping[str, Any]) -> Facts:
         os=told["os"],
         architecture=told["architecture"],
         clock=told["clock"],
+        local=(told["weekday"], told["minute"]),
         cpus=told["cpus"],
         load=told["load"],
         memory_total=told["memory"]["total"],
@@ -130,11 +131,19 @@ def _stack(told: Mapping[str, Any]) -> StackState:
     )
 
 
+def _scaled(text: str) -> tuple[int, float] | None:
+    """Read COUNT UNTIL."""
+    found = re.fullmatch(r"(\d+) (\d+)\n?", text)
+    return (int(found[1]), float(found[2])) if found else None
+
+
 def _app(told: Mapping[str, Any]) -> AppState:
     releases = {name: _document(text) for name, text in told["releases"].items()}
     return AppState(
         number=told["number"],
         instances=told["instances"],
+        scaled=_scaled(told["scaled"] or ""),
+        hours=(told["hours"] or "").strip(),
         current=told["current"],
         stopped=told["stopped"],
         deploying=(told["deploying"] or "").strip().removeprefix("releases/"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from handful.plan.hours import wanted
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -42,7 +44,7 @@ class Intent:
     """What the user asked for.
 
     `apps` empty: all. `targets`: releases to go (back) to, by app, instead of the file's. `images`: the tags of the
-    system's own parts.
+    system's own parts. `counts`: instances on each machine, by app, instead of the file's; `seconds`: for how long.
     """
 
     what: str = "deploy"
@@ -55,6 +57,8 @@ class Intent:
     when: str = ""
     handful: str = ""
     images: Mapping[str, str] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,12 @@ class Goal:
     releases: Mapping[str, Release]
     intent: Intent
 
+    def count(self, app: str, machine: str) -> int:
+        """Return how many instances of an app a machine is to have now."""
+        if app in self.intent.counts:
+            return self.intent.counts[app]
+        return wanted(self.config.apps[app], self.stack, app, self.facts[machine])
+
 
 @dataclass(frozen=True)
 class Work:
@@ -108,7 +118,7 @@ class Change:
 
     machine: str
     app: str
-    action: Literal["deploy", "restart", "stop", "remove", "setup", "reach", "nothing"]
+    action: Literal["deploy", "restart", "scale", "stop", "remove", "setup", "reach", "nothing"]
     before: str = ""
     after: str = ""
     reasons: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from handful.errors import PlanRefused, UsageError
-from handful.plan import reach
+from handful.plan import reach, steps
 from handful.plan.back import history
 from handful.plan.conflicts import check_apps, check_lock, check_machine
 from handful.plan.model import Change, Goal, Plan, Release
@@ -45,7 +45,7 @@ def make_plan(
     goal = Goal(config, stack, facts, releases, intent)
     check_apps(goal, reach.members(goal))
     changes = [
-        _change(name, machine, config, stack, here, releases[name], intent)
+        _change(goal, name, machine)
         for machine, here in facts.items()
         for name in chosen
         if machine in machines_of(name, config) and (not intent.machines or machine in intent.machines)
@@ -113,36 +113,46 @@ def _counters(stack: str, name: str, facts: Mapping[str, Facts]) -> list[int]:
     return [int(after.split("-")[0]) for after in used if after.split("-")[0].isdigit()]
 
 
-def _change(
-    name: str, machine: str, config: Config, stack: str, facts: Facts, wanted: Release, intent: Intent
-) -> Change:
-    state = facts.app(stack, name)
+def _change(goal: Goal, name: str, machine: str) -> Change:
+    wanted, intent = goal.releases[name], goal.intent
+    state = goal.facts[machine].app(goal.stack, name)
     if name in intent.targets and not state.current and wanted.id not in state.releases:
         return Change(machine, name, "nothing", "", wanted.id, ("it has never run here",))
-    why = _reasons(name, config, stack, facts, state, wanted)
-    same = state.current == wanted.id
+    why, same = _reasons(goal, name, machine), state.current == wanted.id
     if state.stopped and same and not state.deploying and intent.what not in {"start", "restart"}:
         return Change(machine, name, "nothing", state.current, wanted.id, ("it is stopped",))
     if intent.what == "restart" or (intent.what == "start" and why):
         why = (*why, "asked for")
-    action: Literal["nothing", "restart", "deploy"] = "nothing" if not why else "restart" if same else "deploy"
-    return Change(machine, name, action, state.current, wanted.id, why)
+    return Change(machine, name, _action(goal, state, why, same=same), state.current, wanted.id, why)
 
 
-def _reasons(
-    name: str, config: Config, stack: str, facts: Facts, state: AppState, wanted: Release
-) -> tuple[str, ...]:
-    app = config.apps[name]
-    lasting = [c for c in facts.instances(stack, name) if c.running and c.restart != "no"]
+def _action(
+    goal: Goal, state: AppState, why: tuple[str, ...], *, same: bool
+) -> Literal["nothing", "restart", "scale", "deploy"]:
+    """With the right release, only what is missing starts, unless there is something to put right or to start anew."""
+    if not why:
+        return "nothing"
+    if not same:
+        return "deploy"
+    anew = state.deploying or state.stopped or goal.intent.what in {"restart", "start"}
+    return "restart" if anew else "scale"
+
+
+def _reasons(goal: Goal, name: str, machine: str) -> tuple[str, ...]:
+    count, wanted, facts = goal.count(name, machine), goal.releases[name], goal.facts[machine]
+    state = facts.app(goal.stack, name)
+    lasting = [c for c in facts.instances(goal.stack, name) if c.running and c.restart != "no"]
     running = [c for c in lasting if c.release == state.current]
     if state.current != wanted.id:
         return reasons(state.releases.get(state.current, {}), wanted.manifest) or (f"release {wanted.id} is wanted",)
     if state.deploying:
         return ("an interrupted deploy is put right",)
-    if state.instances is not None and state.instances != app.instances:
-        return (f"instances {state.instances} → {app.instances}",)
-    if len(running) != app.instances:
-        return (f"{len(running)} of {app.instances} instances run",)
+    if state.instances is not None and state.instances != count:
+        return (f"instances {state.instances} → {count}",)
+    if len(running) != count:
+        return (f"{len(running)} of {count} instances run",)
+    if steps.keeps_hours(goal, name, machine):
+        return ("its hours changed",)
     return ()
 
 

@@ -31,11 +31,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Served:
-    """An app with a port: its number, the settings of what is to run, where it will run, and what it leaves."""
+    """An app with a port: its number, the settings of what is to run, where it will run, and what it leaves.
+
+    `weights`: how many instances each of its machines has, as a rule: hours do not count.
+    """
 
     number: int
     settings: Mapping[str, Any]
-    instances: int
+    weights: Mapping[str, int]
     runs: tuple[str, ...]
     leaves: tuple[str, ...]
 
@@ -71,8 +74,17 @@ def served(goal: Goal, given: Mapping[str, int], removals: Iterable[Change]) -> 
             new = name in goal.releases
             runs = tuple(place for place in places if new or goal.facts[place].app(goal.stack, name).current)
             leaves = tuple(change.machine for change in removals if change.app == name)
-            found[name] = Served(number, settings, goal.config.apps[name].instances, runs, leaves)
+            weights = {place: _weight(goal, name, place) for place in (*runs, *leaves)}
+            found[name] = Served(number, settings, weights, runs, leaves)
     return found
+
+
+def _weight(goal: Goal, name: str, machine: str) -> int:
+    app, state = goal.config.apps[name], goal.facts[machine].app(goal.stack, name)
+    if name in goal.intent.counts and goal.intent.seconds is None:
+        return goal.intent.counts[name]
+    by_file = name in goal.releases or not isinstance(app.instances, int) or state.hours
+    return app.usual if by_file else state.instances or app.usual
 
 
 def texts(
@@ -102,7 +114,7 @@ def _text(
     lines = [
         f"number {app.number}", f"port {app.settings['port']}", f"front {private[machine]}",
         f"from {' '.join(private[name] for name in others)}",
-        *(f"peer {name} {private[name]} {app.instances}" for name in peers),
+        *(f"peer {name} {private[name]} {app.weights[name]}" for name in peers),
         *((f"here {machine}",) if sticky else ()),
         *_edge_lines(config, machine, app.settings, runs=runs),
         *app.settings["proxy"],

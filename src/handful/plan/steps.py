@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Literal
 
 from handful.plan.conflicts import PARTS
+from handful.plan.hours import lines, spans
 from handful.plan.model import Step
 from handful.plan.order import levels
 from handful.plan.traffic import NAMES_ADDRESS, RANGE
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from handful.config.model import App
     from handful.facts.model import Facts
+    from handful.plan.model import Goal
 
 
 def setup(facts: Facts, images: Mapping[str, str], handful: str) -> tuple[Step, ...]:
@@ -39,10 +41,25 @@ def setup_is_done(facts: Facts, images: Mapping[str, str]) -> bool:
     return same and facts.service_range_local and facts.parts.get("parts") == PARTS
 
 
-def place(stack: str, name: str, app: App, number: int | None) -> Step:
-    """Write down an app's number and its count of instances."""
+def place(stack: str, name: str, number: int | None, count: int, keep: int) -> Step:
+    """Write down an app's number, its count of instances, and how many releases are kept."""
     values = {"stack": stack, "app": name, "number": "" if number is None else str(number)}
-    return Step("place_app", {**values, "instances": str(app.instances), "keep": str(app.deploy.keep)})
+    return Step("place_app", {**values, "instances": str(count), "keep": str(keep)})
+
+
+def keeps_hours(goal: Goal, name: str, machine: str) -> tuple[Step, ...]:
+    """Write down when an app has how many instances, where that differs from what the machine has."""
+    here, app, intent = goal.facts[machine], goal.config.apps[name], goal.intent
+    state, scaled = here.app(goal.stack, name), ""
+    if name in intent.counts and intent.seconds is not None:
+        scaled = f"{intent.counts[name]} {round(here.clock + intent.seconds)}"
+    elif name not in intent.counts and state.scaled is not None and here.clock < state.scaled[1]:
+        scaled = f"{state.scaled[0]} {round(state.scaled[1])}"
+    hours = lines(app) if scaled or spans(app) else ""
+    told = f"{state.scaled[0]} {round(state.scaled[1])}" if state.scaled else ""
+    if (hours, scaled) == (state.hours, told):
+        return ()
+    return (Step("keep_hours", {"stack": goal.stack, "app": name, "hours": hours, "scaled": scaled}),)
 
 
 def end(action: Literal["stop", "remove"], stack: str, name: str, here: Facts) -> Step:
@@ -65,9 +82,11 @@ def receive(stack: str, app: str, release: str) -> Step:
 
 def run(
     stack: str, releases: Mapping[str, str], apps: Mapping[str, App], commands: Collection[str] = (),
-    *, together: Collection[str] = (), fleet: bool = False,
+    *, together: Collection[str] = (), fleet: bool = False, scaled: Collection[str] = (),
 ) -> tuple[Step, ...]:
     """Bring releases (by app) into use: each level of needs as a whole, and nothing final before all have switched.
+
+    `scaled` are the apps of which only other numbers of instances are wanted.
 
     `commands` are the apps whose release command runs here, `together` those that switch on all machines at once.
     `fleet`: other machines change in the same deploy, and nothing is final here before they have switched, too.
@@ -75,7 +94,8 @@ def run(
     steps: list[Step] = []
     for level in levels(releases, apps):
         steps += [_phase(stack, app, releases[app], "release_command") for app in level if app in commands]
-        steps += [_phase(stack, app, releases[app], phase) for phase in ("start", "wait") for app in level]
+        steps += [_phase(stack, app, releases[app], "scale" if app in scaled else "start") for app in level]
+        steps += [_phase(stack, app, releases[app], "wait") for app in level]
         steps += [_await(f"switch-{app}") for app in level if app in together]
         steps += [_phase(stack, app, releases[app], "switch") for app in level]
     order = [app for level in levels(releases, apps) for app in level]

@@ -63,7 +63,7 @@ def _moves(changes: Iterable[Change]) -> dict[str, tuple[str, ...]]:
     """Return the apps that are brought into use on each machine; none for a machine where nothing is."""
     found: dict[str, tuple[str, ...]] = {}
     for change in changes:
-        if change.action in {"deploy", "restart"}:
+        if change.action in {"deploy", "restart", "scale"}:
             found[change.machine] = (*found.get(change.machine, ()), change.app)
     return found
 
@@ -122,12 +122,18 @@ def _app_steps(
     together = [app for app in moving if app in others and apps[app].strategy == "all"]
     releases = {app: goal.releases[app].id for app in moving}
     commands = [app for app in moving if _runs_command(goal, app, machine)]
+    scaled = [change.app for change in changes if change.machine == machine and change.action == "scale"]
     return (
         Step("ensure_network", {"stack": stack}),
-        *(steps.place(stack, app, apps[app], given.get(app)) for app in moving),
+        *(_place(goal, app, machine, given) for app in moving),
+        *(step for app in moving for step in steps.keeps_hours(goal, app, machine)),
         *(steps.receive(stack, upload.app, upload.id) for upload in uploads),
-        *steps.run(stack, releases, apps, commands, together=together, fleet=len(moves) > 1),
+        *steps.run(stack, releases, apps, commands, together=together, fleet=len(moves) > 1, scaled=scaled),
     )
+
+
+def _place(goal: Goal, app: str, machine: str, given: Mapping[str, int]) -> Step:
+    return steps.place(goal.stack, app, given.get(app), goal.count(app, machine), goal.config.apps[app].deploy.keep)
 
 
 def _sharing(goal: Goal) -> dict[str, tuple[str, ...]]:

@@ -43,7 +43,7 @@ def _line(change: Change) -> str:
     what = VERBS.get(change.action, change.action)
     if change.action == "deploy":
         what += f" {change.after}" + (f" in place of {change.before}" if change.before else "")
-    elif change.action in {"restart", "stop", "remove"}:
+    elif change.action in {"restart", "scale", "stop", "remove"}:
         what += f" {change.before}".rstrip()
     why = f": {', '.join(change.reasons)}" if change.reasons else ""
     if change.action == "nothing" and change.before:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from handful.errors import HandfulError
+from handful.plan.hours import wanted
 from handful.plan.order import edges_of, machines_of
 from handful.report.table import ago, size, table
 
@@ -98,13 +99,13 @@ def _drift(config: Config, stack: str, app: str, here: Facts) -> str:
     if app not in config.apps:
         return f"drift: {app} on {here.machine} is not in the file. Take it away: handful remove {app}"
     if here.machine in machines_of(app, config):
-        return _shortage(config.apps[app].instances, stack, app, here)
+        return _shortage(wanted(config.apps[app], stack, app, here), stack, app, here)
     if not state.current:
         return ""
     return f"drift: the file does not place {app} on {here.machine}. Take it away: handful apply"
 
 
-def _shortage(wanted: int, stack: str, app: str, here: Facts) -> str:
+def _shortage(count: int, stack: str, app: str, here: Facts) -> str:
     """Say when other than the wanted number of instances runs of what is placed here; nothing while a deploy works."""
     state = here.app(stack, app)
     if state.stopped or here.stack(stack).holder:
@@ -112,10 +113,10 @@ def _shortage(wanted: int, stack: str, app: str, here: Facts) -> str:
     if not state.current:
         return f"drift: {app} is in the file and not on {here.machine}. Bring it: handful deploy {app}"
     lasting = [c for c in here.instances(stack, app) if c.running and c.restart != "no"]
-    count = len([c for c in lasting if c.release == state.current])
-    if count == wanted:
+    found = len([c for c in lasting if c.release == state.current])
+    if found == count:
         return ""
-    return f"drift: {count} of {wanted} instances of {app} run on {here.machine}. Mend it: handful apply"
+    return f"drift: {found} of {count} instances of {app} run on {here.machine}. Mend it: handful apply"
 
 
 def health(facts: Facts, instance: Container) -> str:

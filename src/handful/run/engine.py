@@ -62,6 +62,11 @@ def look(
     return told
 
 
+def tell(machines: Iterable[Access], script: str) -> list[HandfulError | None]:
+    """Run a script on machines side by side, one ssh session each; None for each on which it went well."""
+    return side_by_side([partial(_tell, access, script) for access in machines])
+
+
 def send(plan: Plan, machines: Mapping[str, Access], operator: Operator) -> None:
     """Bring each machine the images it lacks, all machines side by side. Raises the first machine's error."""
     stop = threading.Event()
@@ -138,6 +143,13 @@ def stream(machines: Iterable[Access], script: str, show: Callable[[str, str], N
         raise Interrupted("interrupted")
     if errors:
         raise errors[0]
+
+
+def _tell(access: Access, script: str) -> HandfulError | None:
+    ended = ask(access, script)
+    if ended.cut:
+        return unreachable(access, ended.err)
+    return None if ended.status == 0 else DeployFailed(f"{access.name}: {last_lines(ended.err) or 'it failed'}")
 
 
 def _stream(

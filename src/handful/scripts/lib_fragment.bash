@@ -8,11 +8,12 @@
 #   each other machine, and `sticky COOKIE` keeps a user on an instance.
 
 # Where things of one app are; call it first, with stack and app set.
-# shellcheck disable=SC2034  # the other parts read journal
+# shellcheck disable=SC2034  # the other parts read them
 app_paths() {
   conf=$root/proxy/conf
   routes=$conf/routes.map
   routes_there=/etc/haproxy/conf/routes.map
+  leaving_there=/etc/haproxy/conf/leaving.map
   fragment=$conf/50-$stack.$app.cfg
   app_folder=$root/stacks/$stack/apps/$app
   reach=$root/stacks/$stack/reach/$app

@@ -10,7 +10,7 @@ instances() {
 }
 
 # survey: asks Docker once about all containers of the machine, running or not, into `surveyed`, one to a line:
-# ID /NAME RESTART_POLICY STACK/APP/INSTANCE at=ADDRESS,PROMISED_ADDRESS (in this stack's network)
+# ID /NAME RESTART_POLICY STACK/APP/INSTANCE RUNNING,RELEASE at=ADDRESS,PROMISED_ADDRESS (in this stack's network)
 survey() {
   local ids
   surveyed=
@@ -20,6 +20,7 @@ survey() {
   # shellcheck disable=SC2086  # one word per id
   surveyed=$(docker inspect --format "{{.ID}} {{.Name}} {{.HostConfig.RestartPolicy.Name}}\
  {{with .Config.Labels}}{{index . \"handful.stack\"}}/{{index . \"handful.app\"}}/{{index . \"handful.instance\"}}{{end}}\
+ {{.State.Running}},{{with .Config.Labels}}{{index . \"handful.release\"}}{{end}}\
  at={{with index .NetworkSettings.Networks \"handful-$stack\"}}{{.IPAddress}},{{with .IPAMConfig}}{{.IPv4Address}}{{end}}{{end}}" \
     $ids 2>/dev/null || true)
   [[ -n $surveyed ]] || fail "Docker does not tell what runs here" "" "See: docker ps --all"

@@ -18,6 +18,7 @@ proxy_say() {
 # join_slots ADDRESS...: new instances get their slots in the running proxy. Returns when it counts on each of them.
 join_slots() {
   local address slot commands=()
+  (($#)) || return 0
   for address in "$@"; do
     slot=$stack.$app/$(slot_of "$address")
     # Only from maintenance does a slot come back as up; from a drain it would keep the health of the last one in it (tried).
@@ -153,6 +154,16 @@ drop_routes() {
   done
   { [[ -z $kept ]] || printf '%s\n' "$kept"; printf '%s' "$handed"; } | put "$routes"
   [[ $how != runtime ]] || proxy_say admin "${commands[@]}" >/dev/null
+}
+
+# set_maintenance PAGE: users get that page (base64) at the edges here, or the app again (empty). The machine's lock must be held.
+set_maintenance() {
+  local map=$conf/maintenance.map there=/etc/haproxy/conf/maintenance.map kept
+  [[ -n $1 || -n $(awk -v me="$stack.$app" '$1 == me' "$map" 2>/dev/null) ]] || return 0
+  kept=$(awk -v me="$stack.$app" '$1 != me' "$map" 2>/dev/null || true)
+  { [[ -z $kept ]] || printf '%s\n' "$kept"; [[ -z $1 ]] || printf '%s %s\n' "$stack.$app" "$1"; } | put "$map"
+  proxy_say admin "del map $there $stack.$app" >/dev/null
+  [[ -z $1 ]] || proxy_say admin "add map $there $stack.$app $1" >/dev/null
 }
 
 # The edge listens only while there is a route.

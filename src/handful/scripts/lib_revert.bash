@@ -19,6 +19,7 @@ recover() {
 new_run() {
   local new
   mapfile -t new < <(awk '{ print $1 }' "$journal/new")
+  ((${#new[@]})) || return 0
   [[ $(docker inspect --format '{{.State.Running}}' "${new[@]}" 2>&1 | sort -u) == true ]]
 }
 
@@ -33,6 +34,7 @@ phase_revert() {
   # Old and new must never run together when the strategy is recreate.
   if [[ $strategy == recreate || ! -e $journal/switched ]] && ((${#new[@]})); then docker rm --force "${new[@]}" >/dev/null 2>&1 || true; fi
   start_old
+  [[ ! -e $journal/aside ]] || back_from_aside
   # Whatever the proxy says, the new instances go and the old ones stay.
   if [[ -e $journal/switched ]]; then
     (take_back) || event trouble "the proxy could not be told of the way back of $app: handful restart $app does it"
@@ -49,6 +51,13 @@ phase_revert() {
   else
     event reverted "$app is gone again: it had no release before"
   fi
+}
+
+# Nothing had switched: the old ones are where they were, and the others are told so.
+back_from_aside() {
+  local old
+  mapfile -t old < <(active_addresses "$journal/fragment")
+  (lock_machine && come_back "${old[@]}") || event trouble "the proxy could not be told of the way back of $app: handful restart $app does it"
 }
 
 # Traffic and `current` go back to where they were before the switch.

@@ -8,7 +8,7 @@ begin_work() {
   lock_stack
   trap end_work EXIT
   trap 'outcome=interrupted; exit 130' TERM INT HUP
-  began=$(now)
+  began=$(now) began_at=$(wall_clock)
   [[ -z $begun ]] || append_history <<<"$begun"
 }
 
@@ -19,9 +19,10 @@ end_work() {
   trap '' TERM INT HUP
   set +e
   [[ $outcome == 'done' ]] || go_back
+  measure "$began_at"
   # shellcheck disable=SC2154  # deploy is set by the script around this
-  [[ -z $begun ]] || printf '{"deploy":%d,"event":"ended","outcome":"%s","when":"%s","seconds":%s}\n' \
-    "$deploy" "$outcome" "$(date -u +%FT%TZ)" "$(awk -v t=$(($(now) - began)) 'BEGIN { printf "%.2f", t / 100 }')" |
+  [[ -z $begun ]] || printf '{"deploy":%d,"event":"ended","outcome":"%s","when":"%s","seconds":%s%s}\n' \
+    "$deploy" "$outcome" "$(date -u +%FT%TZ)" "$(awk -v t=$(($(now) - began)) 'BEGIN { printf "%.2f", t / 100 }')" "$measured" |
     append_history || event failed "history could not be written" app ""
   event ended "" outcome "$outcome"
 }
@@ -49,7 +50,7 @@ place_back() {
   for before in "${HANDFUL_SESSION:-/nonexistent}"/placed/*/; do
     [[ -d $before ]] || continue
     app_folder=$root/stacks/$stack/apps/$(basename "$before")
-    rm -f "$app_folder"/{number,instances,keep}
+    rm -f "$app_folder"/{number,instances,keep,hours,scaled}
     if [[ -e $app_folder/current || -s $app_folder/released ]]; then cp -- "$before"* "$app_folder" 2>/dev/null; else rm -rf -- "$app_folder"; fi
   done
   forget_network

@@ -80,11 +80,10 @@ containers() {
 addresses() { ip -4 -o address show | awk '{ print $4 }'; }
 
 put_machine() {
-  local key value load up ID='' VERSION_ID='' total=0 free=0
+  local key value load up local_time ID='' VERSION_ID='' total=0 free=0
   while read -r key value _; do
     case $key in MemTotal:) total=$((value * 1024)) ;; MemAvailable:) free=$((value * 1024)) ;; esac
   done </proc/meminfo
-  read -r load _ </proc/loadavg
   read -r up _ </proc/uptime
   # shellcheck source=/dev/null
   . /etc/os-release
@@ -93,6 +92,11 @@ put_machine() {
   put_text kernel "$(</proc/sys/kernel/osrelease)"
   put_text architecture "$(uname -m)"
   put_key clock "$EPOCHREALTIME"
+  printf -v local_time '%(%u %H %M)T' -1
+  read -r key value load <<<"$local_time"
+  put_key weekday "$key"
+  put_key minute "$((10#$value * 60 + 10#$load))"
+  read -r load _ </proc/loadavg
   put_key up "$up"
   put_key cpus "$(nproc)"
   put_key load "$load"
@@ -142,7 +146,7 @@ add_stack() {
 }
 
 add_app() {
-  local folder=$1 release name releases='' current='' number instances released deploying stopped=false switched=false
+  local folder=$1 release name releases='' current='' number instances released deploying scaled hours stopped=false switched=false
   [[ ! -L $folder/current ]] || current=$(readlink "$folder/current")
   quote "${current##*/}" && current=$quoted
   [[ ! -e $folder/stopped ]] || stopped=true
@@ -151,6 +155,8 @@ add_app() {
   read_number "$folder/instances" && instances=$text
   quote_lines "$folder/released" && released=$quoted
   quote_file "$folder/deploying/release" && deploying=$quoted
+  quote_file "$folder/scaled" && scaled=$quoted
+  quote_file "$folder/hours" && hours=$quoted
   for release in "$folder"/releases/*/release.json; do
     [[ -f $release ]] || continue
     name=${release%/release.json}
@@ -159,7 +165,7 @@ add_app() {
   done
   quote "${folder##*/}"
   apps+=",$quoted:{\"number\":$number,\"instances\":$instances,\"current\":$current,\"stopped\":$stopped"
-  apps+=",\"deploying\":$deploying,\"switched\":$switched,\"released\":$released,\"releases\":{${releases#,}}}"
+  apps+=",\"scaled\":$scaled,\"hours\":$hours,\"deploying\":$deploying,\"switched\":$switched,\"released\":$released,\"releases\":{${releases#,}}}"
 }
 
 read_number() {

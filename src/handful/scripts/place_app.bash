@@ -6,7 +6,7 @@ lock_machine
 app_folder=$root/stacks/$stack/apps/$app
 # What was there before, for the way back.
 mkdir -p "$app_folder/releases" "$HANDFUL_SESSION/placed/$app"
-for file in "$app_folder"/{number,instances,keep}; do [[ ! -e $file ]] || cp "$file" "$HANDFUL_SESSION/placed/$app"; done
+for file in "$app_folder"/{number,instances,keep,hours,scaled}; do [[ ! -e $file ]] || cp "$file" "$HANDFUL_SESSION/placed/$app"; done
 if [[ -n $number ]]; then put "$app_folder/number" <<<"$number"; else rm -f "$app_folder/number"; fi
 put "$app_folder/instances" <<<"$instances"
 put "$app_folder/keep" <<<"$keep"

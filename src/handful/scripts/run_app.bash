@@ -1,6 +1,6 @@
 # Runs one release on this machine: new instances start, prove their health, take over, and the old ones drain.
 : "${stack:?}" "${app:?}" "${release:?}" "${image:?}" "${port?}" "${network:?}" "${strategy:?}" "${memory?}" "${cpus?}" "${health_kind:?}" "${health_path?}" "${health_host?}" "${health_every_ms:?}" "${health_within_ms:?}" "${stop_timeout:?}" "${drain_timeout:?}" "${path:?}"
-# uses: prelude lib_instances lib_health lib_fragment lib_proxy lib_drain lib_revert
+# uses: prelude lib_instances lib_health lib_fragment lib_proxy lib_drain lib_aside lib_scale lib_measure lib_revert
 
 folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 app_paths
@@ -29,7 +29,7 @@ end_by_hand() {
 }
 
 phase_start() {
-  local looking
+  local looking count
   docker image inspect "$image" >/dev/null 2>&1 &
   looking=$!
   recover "$release"
@@ -38,21 +38,21 @@ phase_start() {
   begin_journal
   [[ $strategy != recreate ]] || stop_old
   side_script before_start
+  count=$(content "$app_folder/instances")
   lock_machine
-  start_instances
+  start_instances "${count:-1}"
   unlock_machine
 }
 
-# All side by side, under names and addresses that nobody has.
+# start_instances COUNT: all side by side, under names and addresses that nobody has.
 start_instances() {
-  local names addresses=() index found instances starting=() each failed=
-  instances=$(content "$app_folder/instances")
-  instances=${instances:-1}
-  found=$(free_names "$instances")
+  local names addresses=() index found starting=() each failed=
+  (($1 > 0)) || return 0
+  found=$(free_names "$1")
   mapfile -t names <<<"$found"
   if [[ $network != host ]]; then
     know_subnet
-    found=$(free_addresses "$instances")
+    found=$(free_addresses "$1")
     mapfile -t addresses <<<"$found"
   fi
   for index in "${!names[@]}"; do
@@ -78,13 +78,18 @@ begin_journal() {
   now >"$making/started_at"
   printf '%s\n' "releases/$release" >"$making/release"
   mv -T "$making" "$journal"
+  [[ -z $port ]] || mark_measured
 }
+
+# mark_measured [WHEN]: requests to this app are counted at the end of the work; WHEN it switched.
+mark_measured() { [[ -z ${HANDFUL_SESSION:-} ]] || printf '%s' "${1:-}" >"$HANDFUL_SESSION/measured-$app"; }
 
 stop_old() {
   local old
   mapfile -t old <"$journal/old"
   ((${#old[@]})) || return 0
   event stopping "$app stops: its strategy is recreate"
+  [[ -z $port || $network == host ]] || step_aside "${old[@]}"
   docker stop -t "$stop_timeout" "${old[@]}" >/dev/null
   now >"$journal/started_at"
 }
@@ -102,7 +107,7 @@ phase_wait() {
   started_at=$(content "$journal/started_at")
   deadline=$((started_at + health_within_ms / 10))
   while read -r name address; do wait_healthy "$name" "$address" "$deadline"; done <"$journal/new"
-  side_script after_start
+  [[ -e $journal/kept ]] || side_script after_start
 }
 
 # The commit point is the rename of `current`; what the proxy has on disk is right at every moment.
@@ -112,25 +117,33 @@ phase_switch() {
   : >"$journal/switched"
   if [[ -n $port && $network != host ]]; then
     switch_traffic
+    come_back
+    mark_measured "$(wall_clock)"
   else
     point_current "releases/$release"
     drop_traffic
   fi
   unlock_machine
-  event switched "$app runs $release" release "$release"
+  if [[ -e $journal/kept ]]; then
+    event scaled "$app has $(content "$app_folder/instances") instances" release "$release"
+  else
+    event switched "$app runs $release" release "$release"
+  fi
 }
 
 # switch_traffic [reload]: whether a reload is needed or asked for.
 switch_traffic() {
-  local slot new=() old=() serving=() count keys instances
-  instances=$(wc -l <"$journal/new")
+  local slot new=() old=() serving=() kept count keys instances
+  mapfile -t kept < <(kept_addresses)
+  instances=$(($(wc -l <"$journal/new") + ${#kept[@]}))
   count=$((instances * 4 > 8 ? instances * 4 : 8))
   mapfile -t new < <(awk '{ print $2 }' "$journal/new")
   mapfile -t keys < <(wanted_routes)
   know_subnet
   read_slots
   for slot in "${!slot_mode[@]}"; do
-    [[ ${slot_mode[$slot]} == disabled || " ${new[*]} " == *" ${slot_address[$slot]} "* ]] || old+=("${slot_address[$slot]}")
+    [[ ${slot_mode[$slot]} != disabled && " ${new[*]} ${kept[*]} " != *" ${slot_address[$slot]} "* ]] || continue
+    old+=("${slot_address[$slot]}")
     [[ ${slot_mode[$slot]} != active ]] || serving+=("${slot_address[$slot]}")
   done
   give_slots backup "${new[@]}"
@@ -187,6 +200,7 @@ phase_resume() {
 phase_promote() {
   local new
   mapfile -t new < <(awk '{ print $1 }' "$journal/new")
+  ((${#new[@]})) || return 0
   docker update --restart unless-stopped "${new[@]}" >/dev/null
   still_run "${new[@]}"
 }
@@ -262,14 +276,14 @@ phase_one_off() {
   docker_run --rm "${terminal[@]}" --name "$stack.$app.run-$$" "${common[@]}" "$image" "$@"
 }
 
-# By hand there is no operator: history names the machine's own user.
+# history_begin [WHAT]: without an operator history names the machine's own user.
 history_begin() {
   local file=$root/stacks/$stack/history.jsonl last
   last=$(grep -o '^{"deploy":[0-9]*' "$file" 2>/dev/null | tail -n 1 || true)
   deploy=$((${last#*:} + 1))
-  event begun "deploy $deploy of $stack, by hand: $app $release"
-  printf '{"deploy":%d,"event":"begun","what":"by hand","when":%s,"who":%s,"from":%s,"apps":{%s:{"from":%s,"to":%s}}}\n' \
-    "$deploy" "$(json_string "$(date -u +%FT%TZ)")" "$(json_string "$(id -un)")" "$(json_string "$(hostname)")" "$(json_string "$app")" \
+  event begun "deploy $deploy of $stack, by ${1:-hand}: $app $release"
+  printf '{"deploy":%d,"event":"begun","what":"by %s","when":%s,"who":%s,"from":%s,"apps":{%s:{"from":%s,"to":%s}}}\n' \
+    "$deploy" "${1:-hand}" "$(json_string "$(date -u +%FT%TZ)")" "$(json_string "$(id -un)")" "$(json_string "$(hostname)")" "$(json_string "$app")" \
     "$(json_string "$(basename "$(readlink "$app_folder/current" || true)")")" "$(json_string "$release")" | append_history
 }
 history_end() {
@@ -277,7 +291,7 @@ history_end() {
 }
 
 case ${1:-all} in
-  all | start | wait | switch | promote | finish | release_command) "phase_${1:-all}" ;;
-  resume | revert | drain | one_off) "phase_$1" "${@:2}" ;;
+  all | start | scale | wait | switch | promote | finish | release_command) "phase_${1:-all}" ;;
+  resume | revert | drain | scale_to | one_off) "phase_$1" "${@:2}" ;;
   *) fail "usage: bash run_app.bash   (starts this release without downtime)" ;;
 esac
