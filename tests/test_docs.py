@@ -137,7 +137,7 @@ def _yaml_blocks() -> Iterator[tuple[Path, str, str]]:
 def _make_files(apps: dict[str, dict[str, Any]], folder: Path) -> None:
     """Make the files that the apps name."""
     for app in apps.values():
-        named = [*app.get("files", {}), *(app[key] for key in ("before_start", "after_start") if key in app)]
+        named = [*app.get("files", {}), *(app[key] for key in ("before_start", "after_start", "maintenance") if key in app)]
         if build := app.get("build"):
             named.append(f"{build.get('context', '.')}/{build.get('dockerfile', 'Dockerfile')}")
         for path in named:

@@ -24,15 +24,15 @@ def test_no_deploy_yet() -> None:
 def test_a_deploy_is_a_line() -> None:
     """Oldest first: who, when, from what to what, how it ended and how long it took."""
     told = [
-        past(1, {"web": ("", "0001-a")}, seconds=12.34),
+        past(1, {"web": ("", "0001-a")}, seconds=12.34, requests={"web": {"answered": 1204, "failed": 0, "retried": 2}}),
         past(2, {"web": ("0001-a", "0002-b"), "worker": ("0001-c", "0001-c")}, outcomes={"m1": "done", "m2": "failed"}),
         past(3, {"web": ("0002-b", "0001-a")}, "rollback", undoes=2),
         past(4, {"web": ("0001-a", "")}, "remove", outcomes={"m1": "unfinished"}),
         past(5, {}, "apply", outcomes={"m1": "at work"}),
     ]
     assert history_lines(told) == [
-        "DEPLOY  WHEN (UTC)           WHO         WHAT                                        ENDED               TOOK",
-        "1       2026-11-22 12:00:00  ann@laptop  deploy: web nothing → 0001-a                done                12.3 s",
+        "DEPLOY  WHEN (UTC)           WHO         WHAT                                        ENDED               TOOK    REQUESTS",
+        "1       2026-11-22 12:00:00  ann@laptop  deploy: web nothing → 0001-a                done                12.3 s  1204, 0 failed",
         "2       2026-11-22 12:00:00  ann@laptop  deploy: web 0001-a → 0002-b, worker 0001-c  m1 done, m2 failed",
         "3       2026-11-22 12:00:00  ann@laptop  rollback of 2: web 0002-b → 0001-a          done",
         "4       2026-11-22 12:00:00  ann@laptop  remove: web 0001-a → nothing                unfinished",

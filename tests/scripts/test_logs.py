@@ -42,4 +42,4 @@ def test_since_reaches_docker(ready: Machine) -> None:
     """Docker knows times better."""
     ready.deployed(ready.make(1))
     ready.bash(stand_alone("logs", {"stack": "shop", "app": "web", "follow": "", "since": "10m", "lines": "all"}))
-    assert ready.tap.lines("docker logs") == ["docker logs --timestamps --tail all --since 10m shop.web-1"]
+    assert ready.tap.lines("docker logs --timestamps") == ["docker logs --timestamps --tail all --since 10m shop.web-1"]

@@ -104,13 +104,16 @@ class Project:
         path = f"{self.lab.tools}:{os.environ['PATH']}"
         return {**os.environ, "PATH": path, "XDG_RUNTIME_DIR": str(self.runtime)}
 
-    def write(self, *, machines: tuple[str, ...] = ("m1",), private: bool = False, **apps: dict[str, Any]) -> None:
+    def write(
+        self, *, machines: tuple[str, ...] = ("m1",), private: bool = False, edge: list[str] | None = None, **apps: dict[str, Any]
+    ) -> None:
         """Write handful.yml with these apps on these machines, which share their apps when they are told their `private` addresses."""
         addresses = {name: {"address": self.lab.address(name)} for name in machines}
         if private:
             for name, machine in addresses.items():
                 machine["private"] = str(self.lab.access[name].private)
         self.config = {"project": self.name, "ssh": {"user": "root"}, "machines": addresses, "apps": apps}
+        self.config |= {"edge": edge} if edge else {}
         self.save()
 
     def save(self) -> None:

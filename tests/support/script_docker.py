@@ -327,11 +327,10 @@ class Docker:
         container = self.named(asked.others[0])
         log = self._log(container)
         stamp = "2026-01-01T00:00:00.000000000Z " if "timestamps" in asked.options else ""
-        said = []
-        for stream in (log, log.with_suffix(".err")):
-            lines = (stream.read_text() if stream.exists() else "").splitlines(keepends=True)
-            said.append("".join(stamp + line for line in lines[-int(asked.one("tail", "all").replace("all", "1000000")):]))
-        return Answer(said[0] + "".join(stamp + line for line in container.logs.splitlines(keepends=True)), said[1])
+        last = int(asked.one("tail", "all").replace("all", "1000000"))
+        out, err = (file.read_text() if file.exists() else "" for file in (log, log.with_suffix(".err")))
+        texts = (text.splitlines(keepends=True)[-last:] for text in (out + container.logs, err))
+        return Answer(*("".join(stamp + line for line in lines) for lines in texts))
 
     def do_exec(self, _: Call, words: tuple[str, ...]) -> Answer | Become:
         """Run a program beside the proxy, or say what an instance's behaviour says."""

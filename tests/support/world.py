@@ -12,6 +12,7 @@ from handful.facts.model import AppState, Container, Facts
 from handful.plan.back import way_back
 from handful.plan.model import AppSource, ImageSource, Intent, Plan, Step, Work
 from handful.plan.order import image_owner
+from handful.plan.past import left_over, way_to
 from handful.plan.plan import choose, make_plan
 from handful.plan.whole import make_whole_plan
 
@@ -70,12 +71,17 @@ def planned(
     )
     if what in {"stop", "remove"}:
         return make_whole_plan(stack, facts, intent, "stop" if what == "stop" else "remove")
-    if what == "rollback":
+    if what == "rollback" and "--all" in apps:
+        back = way_to(config, stack, facts, int(to) if (to or "").isdecimal() else str(to))
+        intent = replace(intent, apps=(), targets=back.targets)
+    elif what == "rollback":
         back = way_back(config, stack, facts, next(iter(apps), None), to)
         intent = replace(intent, apps=(), targets=back.targets, undoes=back.undoes)
     elif what in {"restart", "start"}:
         current = {name: next(c for each in facts.values() if (c := each.app(stack, name).current)) for name in apps}
         intent = replace(intent, apps=(), targets=current)
+    elif "--resume" in apps:
+        intent = replace(intent, apps=(), targets=left_over(config, stack, facts))
     elif what == "scale":
         counts = {name: int(count) for name, count in (each.split("=") for each in apps)}
         current = {name: next(c for each in facts.values() if (c := each.app(stack, name).current)) for name in counts}

@@ -10,7 +10,7 @@ import click
 
 from handful.cli.common import intent, json_option, open_project, operator, show_lines, verbose_option
 from handful.errors import UsageError
-from handful.run.project import facts_of
+from handful.run.project import facts_of, facts_of_those_up
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,43 +24,66 @@ if TYPE_CHECKING:
 WAIT_SECONDS = 1.0
 
 pull_option = click.option("--pull", is_flag=True, help="Take what image references stand for now.")
+skip_option = click.option("--skip-down", is_flag=True, help="Leave out machines that cannot be reached.")
 wait_option = click.option("--wait", is_flag=True, help="While another deploy is at work, wait until it has ended.")
 
 
 @click.command("deploy")
 @click.argument("apps", nargs=-1)
+@click.option("--resume", is_flag=True, help="Finish a deploy that was cut short, on all its machines.")
+@click.option("--attach", is_flag=True, help="Follow the deploy that is at work.")
 @pull_option
+@skip_option
 @wait_option
 @verbose_option
 @json_option
-def deploy_command(apps: tuple[str, ...], *, pull: bool, wait: bool, verbose: bool, as_json: bool) -> None:
+def deploy_command(
+    apps: tuple[str, ...], *, resume: bool, attach: bool, pull: bool, skip_down: bool, wait: bool, verbose: bool,
+    as_json: bool,
+) -> None:
     """Build what changed and release it without downtime: all apps, or those named."""
-    _deploy("deploy", apps, pull=pull, wait=wait, verbose=verbose, as_json=as_json)
+    lines = show_lines(as_json=as_json, verbose=verbose)
+    if (resume or attach) and (apps or pull or (resume and attach)):
+        raise UsageError("--resume and --attach stand alone: they are about the deploy that there is")
+    if attach:
+        _attach(lines)
+    else:
+        _deploy("deploy", apps, lines, pull=pull, wait=wait, skip_down=skip_down, resume=resume)
 
 
 @click.command("rollback")
 @click.argument("app", required=False)
-@click.option("--to", "release", metavar="RELEASE", help="A kept release, by its id or its counter.")
+@click.option("--to", "goal", metavar="RELEASE", help="A kept release, by its id or its counter.")
+@click.option("--all", "every", is_flag=True, help="Every app, to what it was at --to: a deploy's number, or a time.")
 @wait_option
 @verbose_option
 @json_option
-def rollback_command(app: str | None, *, release: str | None, wait: bool, verbose: bool, as_json: bool) -> None:
+def rollback_command(
+    app: str | None, *, goal: str | None, every: bool, wait: bool, verbose: bool, as_json: bool
+) -> None:
     """Undo the last deploy, all its apps together; or take one app back to an earlier release.
 
+    With --all, --to is the number of a deploy, a time in UTC (2026-01-31T12:00), or how long ago (2h).
     Env and files come back with the release. Nothing is built.
     """
     began = time.monotonic()
-    if release and not app:
-        raise UsageError("--to belongs to one app", advice="Say which: handful rollback APP --to RELEASE")
+    if goal and not app and not every:
+        raise UsageError("--to belongs to one app, or to --all", advice="Say which: handful rollback APP --to RELEASE")
+    if every and (app or not goal):
+        raise UsageError("--all goes with --to, and without an app", advice="Like: handful rollback --all --to 2h")
     project = open_project()
     lines = show_lines(as_json=as_json, verbose=verbose)
     facts = _facts(project, lines, wait=wait)
     from handful.plan.back import way_back
+    from handful.plan.past import way_to
     from handful.run.deploy import plan_deploy
 
-    back = way_back(project.config, project.stack, facts, app, release)
+    if every and goal:
+        back = way_to(project.config, project.stack, facts, _moment(goal))
+    else:
+        back = way_back(project.config, project.stack, facts, app, goal)
     for name in back.kept:
-        lines.say(f"{name} was new in that deploy and keeps running; `handful remove {name}` takes it away")
+        lines.say(f"{name} is newer and keeps running; `handful remove {name}` takes it away")
     asked = intent("rollback", project, targets=back.targets, undoes=back.undoes)
     plan, sources = plan_deploy(project, facts, asked)
     carry(project, facts, plan, sources, asked, lines, began)
@@ -68,44 +91,57 @@ def rollback_command(app: str | None, *, release: str | None, wait: bool, verbos
 
 @click.command("apply")
 @pull_option
+@skip_option
 @wait_option
 @verbose_option
 @json_option
-def apply_command(*, pull: bool, wait: bool, verbose: bool, as_json: bool) -> None:
+def apply_command(*, pull: bool, skip_down: bool, wait: bool, verbose: bool, as_json: bool) -> None:
     """Make the machines match the file: their parts, every app, and nothing that the file does not name."""
-    _deploy("apply", (), pull=pull, wait=wait, verbose=verbose, as_json=as_json)
+    lines = show_lines(as_json=as_json, verbose=verbose)
+    _deploy("apply", (), lines, pull=pull, wait=wait, skip_down=skip_down)
 
 
 def load_planner() -> None:
     """Load what makes and carries out plans: it is done while the machines answer."""
-    for name in ("artifact.system_image", "plan.back", "report.plan", "report.status", "run.deploy"):
+    for name in ("artifact.system_image", "plan.past", "report.plan", "report.status", "run.deploy"):
         import_module(f"handful.{name}")
 
 
-def _facts(project: Project, lines: Lines, *, wait: bool) -> dict[str, Facts]:
+def _facts(project: Project, lines: Lines, *, wait: bool, skip_down: bool = False) -> dict[str, Facts]:
     """Return what is known of the machines; `wait`: once no deploy of the stack is at work on any of them."""
-    facts = facts_of(project, meanwhile=load_planner)
+    if skip_down:
+        facts = facts_of_those_up(project, lines.say, meanwhile=load_planner)
+    else:
+        facts = facts_of(project, meanwhile=load_planner)
     told = ""
     while wait and (holder := next((h for here in facts.values() if (h := here.stack(project.stack).holder)), "")):
         if holder != told:
             lines.say(f"waiting for {holder}")
             told = holder
         time.sleep(WAIT_SECONDS)
-        facts = facts_of(project)
+        facts = facts_of(project, tuple(facts))
     return facts
 
 
-def _deploy(what: str, apps: tuple[str, ...], *, pull: bool, wait: bool, verbose: bool, as_json: bool) -> None:
+def _deploy(
+    what: str, apps: tuple[str, ...], lines: Lines, *, pull: bool, wait: bool, skip_down: bool, resume: bool = False
+) -> None:
     began = time.monotonic()
     project = open_project()
-    lines = show_lines(as_json=as_json, verbose=verbose)
-    facts = _facts(project, lines, wait=wait)
+    facts = _facts(project, lines, wait=wait, skip_down=skip_down)
     from handful.report.status import unfinished
-    from handful.run.deploy import plan_deploy
+    from handful.run.deploy import plan_deploy, same_source
 
     asked = intent(what, project, apps=apps)
     for line in unfinished(project.stack, facts, project.config):
         lines.say(line)
+    if resume:
+        from handful.plan.past import left_over
+
+        targets = left_over(project.config, project.stack, facts)
+        # From an unchanged project the same release is made again, for machines that have not got it.
+        same = same_source(project, facts, targets)
+        asked = intent(what, project, apps=tuple(targets) if same else (), targets={} if same else targets)
     plan, sources = plan_deploy(project, facts, asked, pull=pull)
     carry(project, facts, plan, sources, asked, lines, began)
 
@@ -128,3 +164,39 @@ def carry(
     released = {change.app for change in plan.changes if change.action in {"deploy", "restart"}}
     for line in addresses(project.config, project.machines, released):
         lines.say(line)
+
+
+def _attach(lines: Lines) -> None:
+    """Show what the deploy says that is at work, by whomever. Raises DeployFailed when it does not end well."""
+    from handful.run.follow import follow
+
+    project = open_project()
+    facts = facts_of(project, whole=False)
+    held = {name: holder for name, here in facts.items() if (holder := here.stack(project.stack).holder)}
+    if not held:
+        raise UsageError(f"no deploy is at work on {project.stack}", advice="See: handful status, handful history")
+    lines.say(next(iter(held.values())))
+    follow([project.machines[name] for name in held], project.stack, lines.show)
+
+
+def _moment(text: str) -> int | str:
+    """Return a deploy's number, or a time as history has it. Raises UsageError."""
+    from datetime import UTC, datetime, timedelta
+
+    from handful.config.values import seconds
+
+    if text.isdecimal():
+        return int(text)
+    try:
+        when = datetime.fromisoformat(text)
+        when = when.replace(tzinfo=UTC) if when.tzinfo is None else when
+    except ValueError:
+        try:
+            ago = seconds(text)
+        except ValueError:
+            ago = None
+        if not isinstance(ago, float):
+            advice = "Write a deploy's number, a time in UTC (2026-01-31T12:00), or how long ago (2h)."
+            raise UsageError(f"{text} is no moment", advice=advice) from None
+        when = datetime.now(UTC) - timedelta(seconds=ago)
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from handful.cli.common import json_option, open_project
+from handful.errors import HandfulError, MachineError
 from handful.plan.back import chosen_release, history
 from handful.report.history import difference_lines, history_lines
 from handful.report.status import unfinished
-from handful.run.project import facts_of
+from handful.run.project import facts_of, observed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,15 +25,19 @@ if TYPE_CHECKING:
 def history_command(*, count: int, as_json: bool) -> None:
     """Show who deployed what, when, from where, how it ended and how long it took."""
     project = open_project()
-    facts = facts_of(project, whole=False)
+    found = observed(project, whole=False)
+    facts = {name: each for name, each in found.items() if not isinstance(each, HandfulError)}
     past = history(project.stack, facts)[-count:]
     if as_json:
         click.echo(
             json.dumps([{**asdict(each), "outcome": each.outcome} for each in past], ensure_ascii=False, indent=2)
         )
-        return
-    for line in (*history_lines(past), *unfinished(project.stack, facts, project.config)):
-        click.echo(line)
+    else:
+        for line in (*history_lines(past), *unfinished(project.stack, facts, project.config)):
+            click.echo(line)
+    for each in found.values():
+        if isinstance(each, HandfulError):
+            raise MachineError(each.message, detail=each.detail, advice=each.advice)
 
 
 @click.command("diff")

@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from handful.facts.model import Facts
 
 
+COUNTED = ("answered", "failed", "retried")
+
+
 @dataclass(frozen=True)
 class Past:
     """One deploy as the machines' histories tell it.
 
     `apps` maps an app to (release before, release after), "" where there was none; `outcomes` maps a machine
-    to `done`, `failed`, `interrupted`, `at work`, or `unfinished` when it began and never ended.
+    to `done`, `failed`, `interrupted`, `at work`, or `unfinished` when it began and never ended. `requests` maps an app
+    to what its users noticed meanwhile, on all machines: `answered`, `failed`, `retried`.
     """
 
     number: int
@@ -32,6 +36,7 @@ class Past:
     undoes: int | None = None
     outcomes: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    requests: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def outcome(self) -> str:
@@ -51,6 +56,7 @@ def history(stack: str, facts: Mapping[str, Facts]) -> tuple[Past, ...]:
     outcomes: dict[int, dict[str, str]] = {}
     seconds: dict[int, float] = {}
     kept: dict[int, set[str]] = {}
+    requests: dict[int, dict[str, dict[str, int]]] = {}
     for name, machine in facts.items():
         state = machine.stack(stack)
         last = 0
@@ -67,9 +73,18 @@ def history(stack: str, facts: Mapping[str, Facts]) -> tuple[Past, ...]:
                 if ended == "done":
                     kept.setdefault(number, set()).add(name)
                 seconds[number] = seconds.get(number, 0.0) + float(entry.get("seconds", 0))
+                _add(requests.setdefault(number, {}), entry.get("requests", {}))
         if state.holder and outcomes.get(last, {}).get(name) == "unfinished":
             outcomes[last][name] = "at work"
-    return tuple(_past(begun[n], outcomes.get(n, {}), seconds.get(n, 0.0)) for n in sorted(begun))
+    found = (_past(begun[n], outcomes.get(n, {}), seconds.get(n, 0.0)) for n in sorted(begun))
+    return tuple(replace(each, requests=requests.get(each.number, {})) for each in found)
+
+
+def _add(total: dict[str, dict[str, int]], more: Mapping[str, Mapping[str, Any]]) -> None:
+    for app, counts in more.items():
+        mine = total.setdefault(app, dict.fromkeys(COUNTED, 0))
+        for key in COUNTED:
+            mine[key] += int(counts.get(key, 0))
 
 
 @dataclass(frozen=True)

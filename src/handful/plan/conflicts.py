@@ -20,6 +20,9 @@ PARTS = MappingProxyType({"network": 3, "names": 1, "proxy": 3})
 EVERYWHERE = frozenset({"*", "0.0.0.0", "[::]"})  # noqa: S104  # as ss writes it; nothing is bound
 EDGE_PORT = 80
 SPARE_DISK = 300 * 1024**2
+GIGABYTE = 1024**3
+# Those of a stack's network that are given to instances: see lib_instances.bash.
+ADDRESSES = 190
 
 
 def check_lock(facts: Facts, stack: str) -> None:
@@ -68,6 +71,7 @@ def _troubles(name: str, machine: str, goal: Goal) -> Iterable[str]:
     settings = goal.releases[name].manifest["settings"]
     placed, on_host = machine in machines_of(name, config), settings["network"] == "host"
     if placed:
+        yield from _room(name, machine, goal)
         yield from _needs(name, machine, config, stack, goal.facts, goal.releases)
         yield from _names(name, stack, facts)
     if is_edge := machine in edges_of(name, config):
@@ -76,6 +80,25 @@ def _troubles(name: str, machine: str, goal: Goal) -> Iterable[str]:
     served = settings["port"] and (not on_host or (placed and not facts.app(stack, name).current))
     wanted = [settings["port"]] if served else []
     yield from _ports(name, [*wanted, EDGE_PORT] if settings["domains"] and is_edge else wanted, facts)
+
+
+def _room(name: str, machine: str, goal: Goal) -> Iterable[str]:
+    """Say what a machine cannot hold: the memory of an app's instances, or the addresses of a stack's."""
+    count, memory = goal.count(name, machine), goal.releases[name].manifest["settings"]["memory"] or 0
+    facts = goal.facts[machine]
+    if count * memory > facts.memory_total > 0:
+        wanted, have = count * memory / GIGABYTE, facts.memory_total / GIGABYTE
+        yield (
+            f"{count} instances of {name} with {memory / GIGABYTE:.1f} GB each may take {wanted:.1f} GB; "
+            f"{machine} has {have:.1f} GB of memory"
+        )
+    placed = [app for app in goal.releases if machine in machines_of(app, goal.config)]
+    most = sum(goal.count(app, machine) for app in placed) * 2
+    if most > ADDRESSES and name == placed[0]:
+        yield (
+            f"{most // 2} instances of {goal.stack} on {machine} need {most} addresses while a deploy replaces them; "
+            f"its network has {ADDRESSES}"
+        )
 
 
 def _needs(

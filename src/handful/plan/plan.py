@@ -116,7 +116,7 @@ def _counters(stack: str, name: str, facts: Mapping[str, Facts]) -> list[int]:
 def _change(goal: Goal, name: str, machine: str) -> Change:
     wanted, intent = goal.releases[name], goal.intent
     state = goal.facts[machine].app(goal.stack, name)
-    if name in intent.targets and not state.current and wanted.id not in state.releases:
+    if name in intent.targets and intent.what != "deploy" and not state.current and wanted.id not in state.releases:
         return Change(machine, name, "nothing", "", wanted.id, ("it has never run here",))
     why, same = _reasons(goal, name, machine), state.current == wanted.id
     if state.stopped and same and not state.deploying and intent.what not in {"start", "restart"}:

@@ -72,15 +72,26 @@ def served(goal: Goal, given: Mapping[str, int], removals: Iterable[Change]) -> 
         if settings and settings["port"] is not None and settings["network"] == "stack":
             places = [machine for machine in machines_of(name, goal.config) if machine in goal.facts]
             new = name in goal.releases
-            runs = tuple(place for place in places if new or goal.facts[place].app(goal.stack, name).current)
+            here = [place for place in places if new or goal.facts[place].app(goal.stack, name).current]
+            runs = (*here, *_away(goal, name))
             leaves = tuple(change.machine for change in removals if change.app == name)
             weights = {place: _weight(goal, name, place) for place in (*runs, *leaves)}
             found[name] = Served(number, settings, weights, runs, leaves)
     return found
 
 
+def _away(goal: Goal, name: str) -> list[str]:
+    """Return the app's machines that cannot be seen now, and that others know to run it: they may come back."""
+    texts_ = [here.stack(goal.stack).reach.get(name, "") for here in goal.facts.values()]
+    known = {line.split()[1] for text in texts_ for line in text.splitlines() if line.startswith("peer ")}
+    return [place for place in machines_of(name, goal.config) if place not in goal.facts and place in known]
+
+
 def _weight(goal: Goal, name: str, machine: str) -> int:
-    app, state = goal.config.apps[name], goal.facts[machine].app(goal.stack, name)
+    app = goal.config.apps[name]
+    if machine not in goal.facts:
+        return app.usual
+    state = goal.facts[machine].app(goal.stack, name)
     if name in goal.intent.counts and goal.intent.seconds is None:
         return goal.intent.counts[name]
     by_file = name in goal.releases or not isinstance(app.instances, int) or state.hours

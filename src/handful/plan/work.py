@@ -110,7 +110,10 @@ def _check_uploads(machine: str, uploads: tuple[Release, ...], intent: Intent) -
     if any(upload.app in intent.targets for upload in uploads):
         names = ", ".join(f"{upload.app} {upload.id}" for upload in uploads)
         message = f"{machine} does not keep {names}"
-        raise PlanRefused(message, advice="See: handful history. A deploy of the older source brings it back.")
+        advice = "See: handful history. A deploy of the older source brings it back."
+        if intent.what == "deploy":
+            advice = "The project has changed since. Deploy it as it is now: handful deploy. Or: handful rollback"
+        raise PlanRefused(message, advice=advice)
 
 
 def _app_steps(

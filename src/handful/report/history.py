@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from handful.plan.back import Past
 
 
+HEAD = ("DEPLOY", "WHEN (UTC)", "WHO", "WHAT", "ENDED", "TOOK", "REQUESTS")
+
+
 def history_lines(past: Sequence[Past]) -> list[str]:
     """Return a line per deploy, oldest first."""
     if not past:
         return ["no deploy yet"]
-    return table(("DEPLOY", "WHEN (UTC)", "WHO", "WHAT", "ENDED", "TOOK"), [_row(each) for each in past]).splitlines()
+    return table(HEAD, [_row(each) for each in past]).splitlines()
 
 
 def difference_lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -31,7 +34,7 @@ def difference_lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> lis
 def _row(past: Past) -> tuple[str, ...]:
     when = past.when.replace("T", " ").removesuffix("Z")
     took = f"{past.seconds:.1f} s" if past.seconds else ""
-    return (str(past.number), when, f"{past.who}@{past.host}", _what(past), _outcome(past), took)
+    return (str(past.number), when, f"{past.who}@{past.host}", _what(past), _outcome(past), took, _requests(past))
 
 
 def _what(past: Past) -> str:
@@ -41,6 +44,12 @@ def _what(past: Past) -> str:
     )
     undone = f" of {past.undoes}" if past.undoes is not None else ""
     return f"{past.what}{undone}: {changes}" if changes else f"{past.what}{undone}"
+
+
+def _requests(past: Past) -> str:
+    """Return what all users of all apps noticed; nothing when nobody asked."""
+    answered, failed = (sum(each[key] for each in past.requests.values()) for key in ("answered", "failed"))
+    return f"{answered}, {failed} failed" if answered or failed else ""
 
 
 def _outcome(past: Past) -> str:

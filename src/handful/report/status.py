@@ -32,7 +32,7 @@ def status_text(config: Config, stack: str, found: Mapping[str, Facts | HandfulE
     rows = [row for name, each in facts.items() for row in _apps(stack, name, each)]
     if rows or len(facts) == len(found):
         blocks.append(table(INSTANCE, rows) if rows else f"{stack}: nothing runs yet")
-    notes = [*unfinished(stack, facts, config), *drift(config, stack, facts)]
+    notes = [*unfinished(stack, facts, config), *drift(config, stack, facts), *passing(config, stack, facts)]
     return "\n\n".join([*blocks, "\n".join(notes)] if notes else blocks)
 
 
@@ -49,8 +49,25 @@ def status_json(config: Config, stack: str, found: Mapping[str, Facts | HandfulE
         ],
         "unfinished": unfinished(stack, facts, config),
         "drift": drift(config, stack, facts),
+        "passing": passing(config, stack, facts),
     }
     return json.dumps(told, ensure_ascii=False, indent=2)
+
+
+def passing(config: Config, stack: str, facts: Mapping[str, Facts]) -> list[str]:
+    """Return a sentence for what is otherwise than usual for a time: maintenance, other numbers of instances."""
+    found = []
+    for name, each in facts.items():
+        lines = each.proxy_files.get("maintenance.map", "").splitlines()
+        away = {line.split()[0] for line in lines if " " in line}
+        for app in config.apps:
+            if f"{stack}.{app}" in away:
+                found.append(f"maintenance: {app} is away on {name}. Bring it back: handful maintenance off {app}")
+            scaled = each.app(stack, app).scaled
+            if scaled is not None and each.clock < scaled[1]:
+                span = ago(scaled[1] - each.clock)
+                found.append(f"scaled: {app} has {scaled[0]} instances on {name} for {span} more")
+    return found
 
 
 def unfinished(stack: str, facts: Mapping[str, Facts], config: Config | None = None) -> list[str]:

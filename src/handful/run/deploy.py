@@ -12,6 +12,7 @@ from handful.machine.local import run
 from handful.plan.conflicts import check_disk
 from handful.plan.order import image_owner, machines_of
 from handful.plan.plan import choose, make_plan
+from handful.plan.release import describe
 from handful.run.engine import carry_out, send
 
 if TYPE_CHECKING:
@@ -36,6 +37,18 @@ def plan_deploy(
     if not intent.targets:
         sources = read_sources(project.config, project.stack, project.folder, chosen, known, pull=pull)
     return make_plan(project.config, project.stack, facts, sources, intent), sources
+
+
+def same_source(project: Project, facts: Mapping[str, Facts], releases: Mapping[str, str]) -> bool:
+    """Whether the project as it is now would make just these releases, by app."""
+    kept = {
+        name: manifest for name, identifier in releases.items() for here in facts.values()
+        if (manifest := here.app(project.stack, name).releases.get(identifier))
+    }
+    if kept.keys() != releases.keys():
+        return False
+    sources = read_sources(project.config, project.stack, project.folder, tuple(releases), kept, pull=False)
+    return all(describe(name, project.config, sources[name])["hash"] == kept[name]["hash"] for name in releases)
 
 
 def fulfil(

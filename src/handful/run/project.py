@@ -10,7 +10,7 @@ from handful.run.engine import look
 from handful.run.together import nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from handful.config.model import Config
@@ -43,6 +43,18 @@ def observed(
     """
     wanted = [project.machines[name] for name in (project.machines if names is None else names)]
     return look(wanted, project.stack, whole=whole, may_ask=project.terminal, meanwhile=meanwhile)
+
+
+def facts_of_those_up(project: Project, say: Callable[[str], None], *, meanwhile: Doing = nothing) -> dict[str, Facts]:
+    """Observe all machines, and say which are away. Raises the first one's error when all are."""
+    found = observed(project, meanwhile=meanwhile)
+    facts = {name: each for name, each in found.items() if not isinstance(each, HandfulError)}
+    for name, each in found.items():
+        if isinstance(each, HandfulError):
+            if not facts:
+                raise each
+            say(f"{name} is away, and left out: {each.message}. It catches up at the next: handful apply")
+    return facts
 
 
 def facts_of(

@@ -9,6 +9,8 @@ begin_work() {
   trap end_work EXIT
   trap 'outcome=interrupted; exit 130' TERM INT HUP
   began=$(now) began_at=$(wall_clock)
+  # For others who want to see how it goes on.
+  [[ -z ${HANDFUL_SESSION:-} ]] || ln -sfn "$HANDFUL_SESSION" "$root/stacks/$stack/at_work"
   [[ -z $begun ]] || append_history <<<"$begun"
 }
 
@@ -20,6 +22,7 @@ end_work() {
   set +e
   [[ $outcome == 'done' ]] || go_back
   measure "$began_at"
+  rm -f "$root/stacks/$stack/at_work"
   # shellcheck disable=SC2154  # deploy is set by the script around this
   [[ -z $begun ]] || printf '{"deploy":%d,"event":"ended","outcome":"%s","when":"%s","seconds":%s%s}\n' \
     "$deploy" "$outcome" "$(date -u +%FT%TZ)" "$(awk -v t=$(($(now) - began)) 'BEGIN { printf "%.2f", t / 100 }')" "$measured" |

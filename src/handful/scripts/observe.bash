@@ -115,7 +115,7 @@ put_disks() {
 
 put_fragments() {
   local file files=
-  for file in "$root"/proxy/conf/*.cfg "$root"/proxy/conf/routes.map; do
+  for file in "$root"/proxy/conf/*.cfg "$root"/proxy/conf/{routes,maintenance}.map; do
     [[ -f $file ]] || continue
     quote "${file##*/}" && files+=",$quoted:"
     quote_file "$file" && files+=$quoted

@@ -6,6 +6,7 @@ echo $$ >session
 : >progress
 HANDFUL_JSON=1 HANDFUL_SESSION=$PWD setsid bash ./work.bash >progress 2>errors </dev/null &
 work=$!
+echo "$work" >work
 tail -s 0.02 -n +1 --pid="$work" -f progress &
 relay=$!
 {
