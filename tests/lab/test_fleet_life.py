@@ -141,3 +141,31 @@ def test_everything_goes_back_to_an_earlier_day(project: Project) -> None:
     assert "no app of the file ran then" in project.handful("rollback", "--all", "--to", "3d", code=1).err
     history = project.handful("history", "--json").json[-1]
     assert history["requests"]["web"]["failed"] == 0
+
+
+def test_what_was_changed_by_hand_is_found_and_mended(project: Project, lab: Lab) -> None:
+    """Files of a release, the proxy's files, names, limits of a container, an image that was pruned; under load."""
+    project.write(web=hello(project, HOST, memory="256m"))
+    project.handful("deploy")
+    assert project.handful("plan", "--check").code == 0
+    with Load([f"http://{lab.address('m1')}:80"], HOST) as load:
+        project.sh("""
+            cd /var/lib/handful
+            echo MINE=1 >> stacks/$stack/apps/web/current/env
+            sed -i 's/60000ms/59000ms/' proxy/conf/50-$stack.web.cfg
+            sed -i "s/ web.$stack.internal/ wob.$stack.internal/" names/$stack /etc/hosts
+            docker update --memory 128m --memory-swap 128m $(docker ps -q --filter label=handful.stack=$stack | head -n 1)
+            docker rmi -f $(docker images -q "handful/$stack/web") >/dev/null
+        """)
+        found = project.handful("plan", "--check", code=3).out
+        for sentence in ("env of 0001", "the memory limit of web-", "its names differ"):
+            assert sentence in found, found
+        project.handful("apply")
+        assert project.handful("plan", "--check").code == 0
+    assert load.result().failed == 0, load.result()
+    project.sh("sed -i 's/60000ms/59000ms/' /var/lib/handful/proxy/conf/50-$stack.web.cfg")
+    assert "what the proxy has of it differs" in project.handful("plan", "--check", code=3).out
+    running = project.containers("m1")
+    project.handful("apply")
+    assert project.containers("m1") == running
+    assert project.handful("plan", "--check").code == 0

@@ -31,7 +31,8 @@ FACTS = (
     '"running":{{json .State.Running}},"exit_code":{{json .State.ExitCode}},"started":{{json .State.StartedAt}},'
     '"finished":{{json .State.FinishedAt}},"restarts":{{json .RestartCount}},'
     '"restart":{{json .HostConfig.RestartPolicy.Name}},"host_network":{{eq .HostConfig.NetworkMode "host"}},'
-    '"networks":{{json .NetworkSettings.Networks}},"pid":{{json .State.Pid}}}'
+    '"networks":{{json .NetworkSettings.Networks}},"pid":{{json .State.Pid}},'
+    '"memory":{{json .HostConfig.Memory}},"cpus":{{json .HostConfig.NanoCpus}}}'
 )
 
 
@@ -50,6 +51,7 @@ def _facts(it: Container) -> str:
         "running": it.running, "exit_code": it.exit_code, "started": "2026-01-01T00:00:00Z",
         "finished": "0001-01-01T00:00:00Z", "restarts": it.restarts, "restart": it.restart,
         "host_network": it.network == "host", "networks": {it.network: {"IPAddress": it.held}}, "pid": int(it.running),
+        "memory": 0, "cpus": 0,
     })
 
 

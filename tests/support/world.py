@@ -181,6 +181,28 @@ def _keep_hours(facts: Facts, step: Step, work: Work) -> Facts:
     return _app(facts, step, hours=step.values["hours"], scaled=(int(count), float(until)) if until else None)
 
 
+def _replace_release(facts: Facts, step: Step, work: Work) -> Facts:
+    assert any(each.app == step.values["app"] for each in work.releases)
+    return _mended(facts, step.values["app"], "file ")
+
+
+def _mend_app(facts: Facts, step: Step, work: Work) -> Facts:
+    release = facts.app(step.values["stack"], step.values["app"])
+    image = release.releases[release.current]["built_from"]["image"]
+    assert image in {*facts.images, *work.images}
+    return _mended(facts, step.values["app"], "traffic")
+
+
+def _mend_names(facts: Facts, step: Step, work: Work) -> Facts:
+    del step, work
+    return _mended(facts, "", "names")
+
+
+def _mended(facts: Facts, name: str, what: str) -> Facts:
+    left = tuple(line for line in facts.drift.get(name, ()) if not line.startswith(what))
+    return replace(facts, drift={**facts.drift, name: left})
+
+
 def _receive_release(facts: Facts, step: Step, work: Work) -> Facts:
     release = next(each for each in work.releases if each.app == step.values["app"])
     manifest = json.loads(json.dumps(release.manifest))
@@ -284,7 +306,7 @@ def _remove_app(facts: Facts, step: Step, work: Work) -> Facts:
 STEPS: Mapping[str, Callable[[Facts, Step, Work], Facts]] = {
     "setup_network": _setup_network, "setup_names": _setup_part, "setup_proxy": _setup_part,
     "setup_done": _setup_done, "ensure_network": _ensure_network, "place_app": _place_app, "reach_app": _reach_app, "await_word": _await_word,
-    "keep_hours": _keep_hours, "receive_release": _receive_release, "run_release": _run_release, "stop_app": _stop_app, "remove_app": _remove_app,
+    "keep_hours": _keep_hours, "replace_release": _replace_release, "mend_app": _mend_app, "mend_names": _mend_names, "receive_release": _receive_release, "run_release": _run_release, "stop_app": _stop_app, "remove_app": _remove_app,
 }
 
 

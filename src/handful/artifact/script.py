@@ -52,9 +52,12 @@ def run_app(release: Release) -> str:
     return "\n".join(head) + "\n" + _texts(uses("run_app")) + "\n" + source("run_app")
 
 
-def observe(stack: str, *, whole: bool = True) -> str:
-    """Return the script that tells a machine's facts; not `whole`: without what only a plan asks for."""
-    return stand_alone("observe", {"stack": stack, "whole": "yes" if whole else ""})
+def observe(stack: str, *, whole: bool = True, check: bool = False) -> str:
+    """Return the script that tells a machine's facts; not `whole`: without what only a plan asks for.
+
+    `check`: with what was changed by hand.
+    """
+    return stand_alone("observe", {"stack": stack, "whole": "check" if check else "yes" if whole else ""})
 
 
 def stand_alone(name: str, values: Mapping[str, str]) -> str:

@@ -107,19 +107,21 @@ def load_planner() -> None:
         import_module(f"handful.{name}")
 
 
-def _facts(project: Project, lines: Lines, *, wait: bool, skip_down: bool = False) -> dict[str, Facts]:
+def _facts(
+    project: Project, lines: Lines, *, wait: bool, skip_down: bool = False, check: bool = False
+) -> dict[str, Facts]:
     """Return what is known of the machines; `wait`: once no deploy of the stack is at work on any of them."""
     if skip_down:
-        facts = facts_of_those_up(project, lines.say, meanwhile=load_planner)
+        facts = facts_of_those_up(project, lines.say, check=check, meanwhile=load_planner)
     else:
-        facts = facts_of(project, meanwhile=load_planner)
+        facts = facts_of(project, check=check, meanwhile=load_planner)
     told = ""
     while wait and (holder := next((h for here in facts.values() if (h := here.stack(project.stack).holder)), "")):
         if holder != told:
             lines.say(f"waiting for {holder}")
             told = holder
         time.sleep(WAIT_SECONDS)
-        facts = facts_of(project, tuple(facts))
+        facts = facts_of(project, tuple(facts), check=check)
     return facts
 
 
@@ -128,7 +130,7 @@ def _deploy(
 ) -> None:
     began = time.monotonic()
     project = open_project()
-    facts = _facts(project, lines, wait=wait, skip_down=skip_down)
+    facts = _facts(project, lines, wait=wait, skip_down=skip_down, check=what == "apply")
     from handful.report.status import unfinished
     from handful.run.deploy import plan_deploy, same_source
 

@@ -23,7 +23,7 @@ def plan_command(apps: tuple[str, ...], *, scripts: bool, check: bool, pull: boo
     """Show what `handful apply` would do, and why. Nothing is built or changed."""
     project = open_project()
     away: list[str] = []
-    facts = facts_of_those_up(project, away.append)
+    facts = facts_of_those_up(project, away.append, check=True)
     plan, _ = plan_deploy(project, facts, intent("apply", project, apps=apps), pull=pull)
     left = unfinished(project.stack, facts, project.config)
     if as_json:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Container:
-    """A container on the machine, handful's or not; `instance`, `app` and `stack` are "" for those that are not."""
+    """A container on the machine, handful's or not; `instance`, `app` and `stack` are "" for those that are not.
+
+    `memory` (bytes) and `cpus` (billionths of one) are its limits, 0: none.
+    """
 
     name: str
     image: str
@@ -30,6 +33,8 @@ class Container:
     restarts: int = 0
     restart: str = "no"
     address: str = ""
+    memory: int = 0
+    cpus: int = 0
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,8 @@ class Facts:
     """One machine, as observed once; `docker` is its version, "" when there is none that answers.
 
     Not `whole`: images, ports, addresses and the service range were not asked for; nothing can be planned with it.
+    `drift`: what was changed by hand, by app ("": the machine's own parts), as lib_drift.bash tells it; empty unless
+    it was asked for.
     """
 
     machine: str
@@ -117,6 +124,7 @@ class Facts:
     slots: tuple[Slot, ...] = ()
     proxy_files: Mapping[str, str] = field(default_factory=dict)
     stacks: Mapping[str, StackState] = field(default_factory=dict)
+    drift: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def stack(self, name: str) -> StackState:
         """Return what is here of a stack, empty when nothing is."""

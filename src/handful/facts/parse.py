@@ -66,6 +66,7 @@ def _facts(machine: str, told: Mapping[str, Any]) -> Facts:
         slots=tuple(_slots(told["slots"])),
         proxy_files={name: text or "" for name, text in told["proxy"].items()},
         stacks={name: _stack(each) for name, each in told["stacks"].items()},
+        drift={name: tuple(lines) for name, lines in told["drift"].items() if lines},
     )
 
 
@@ -96,6 +97,8 @@ def _container(told: Mapping[str, Any]) -> Container:
         restarts=told["restarts"],
         restart=told["restart"],
         address=address,
+        memory=told["memory"],
+        cpus=told["cpus"],
     )
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from handful.facts.model import Facts
 
 Value = str | tuple[str, ...]
+LEARNING = frozenset({"reach_app", "mend_names"})
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Work:
     def learns(self) -> bool:
         """Whether the machine only learns where apps are: that is no deploy, and history does not tell of it."""
         scripts = {step.script for step in self.steps if not step.script.startswith("setup_")}
-        return "reach_app" in scripts and scripts <= {"reach_app", "ensure_network"}
+        return bool(scripts & LEARNING) and scripts <= {*LEARNING, "ensure_network"}
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class Change:
 
     machine: str
     app: str
-    action: Literal["deploy", "restart", "scale", "stop", "remove", "setup", "reach", "nothing"]
+    action: Literal["deploy", "restart", "scale", "mend", "stop", "remove", "setup", "reach", "nothing"]
     before: str = ""
     after: str = ""
     reasons: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from handful.errors import PlanRefused, UsageError
-from handful.plan import reach, steps
+from handful.plan import drift, reach, steps
 from handful.plan.back import history
 from handful.plan.conflicts import check_apps, check_lock, check_machine
 from handful.plan.model import Change, Goal, Plan, Release
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from handful.config.model import Config
-    from handful.facts.model import AppState, Facts
+    from handful.facts.model import Facts
     from handful.plan.model import AppSource, Intent, Work
 
 
@@ -123,19 +123,23 @@ def _change(goal: Goal, name: str, machine: str) -> Change:
         return Change(machine, name, "nothing", state.current, wanted.id, ("it is stopped",))
     if intent.what == "restart" or (intent.what == "start" and why):
         why = (*why, "asked for")
-    return Change(machine, name, _action(goal, state, why, same=same), state.current, wanted.id, why)
+    return Change(machine, name, _action(goal, name, machine, why, same=same), state.current, wanted.id, why)
 
 
 def _action(
-    goal: Goal, state: AppState, why: tuple[str, ...], *, same: bool
-) -> Literal["nothing", "restart", "scale", "deploy"]:
+    goal: Goal, name: str, machine: str, why: tuple[str, ...], *, same: bool
+) -> Literal["nothing", "restart", "scale", "mend", "deploy"]:
     """With the right release, only what is missing starts, unless there is something to put right or to start anew."""
+    state = goal.facts[machine].app(goal.stack, name)
     if not why:
         return "nothing"
     if not same:
         return "deploy"
-    anew = state.deploying or state.stopped or goal.intent.what in {"restart", "start"}
-    return "restart" if anew else "scale"
+    if state.deploying or state.stopped or goal.intent.what in {"restart", "start"}:
+        return "restart"
+    if why == drift.gaps(goal, name, machine):
+        return "mend"
+    return "restart" if drift.edits(goal, name, machine) else "scale"
 
 
 def _reasons(goal: Goal, name: str, machine: str) -> tuple[str, ...]:
@@ -153,7 +157,7 @@ def _reasons(goal: Goal, name: str, machine: str) -> tuple[str, ...]:
         return (f"{len(running)} of {count} instances run",)
     if steps.keeps_hours(goal, name, machine):
         return ("its hours changed",)
-    return ()
+    return drift.edits(goal, name, machine) or drift.gaps(goal, name, machine)
 
 
 def _strays(config: Config, stack: str, facts: Mapping[str, Facts], intent: Intent) -> list[Change]:
@@ -185,7 +189,15 @@ def _plan(
         Change(work.machine, "", "setup", reasons=("proxy, names and service addresses",))
         for wave in waves for work in wave if work.steps and work.steps[0].script.startswith("setup")
     )
-    return Plan(stack, number, intent.what, begun, waves, (*set_up, *changes))
+    mended = tuple(
+        Change(machine, "", "mend", reasons=told)
+        for machine, here in facts.items() if (told := drift.parts(here)) and _works(machine, waves)
+    )
+    return Plan(stack, number, intent.what, begun, waves, (*set_up, *mended, *changes))
+
+
+def _works(machine: str, waves: Iterable[Iterable[Work]]) -> bool:
+    return any(work.machine == machine for wave in waves for work in wave)
 
 
 def _acting(waves: Iterable[Iterable[Work]]) -> list[str]:

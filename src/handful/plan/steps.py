@@ -38,7 +38,8 @@ def setup_is_done(facts: Facts, images: Mapping[str, str]) -> bool:
     # By name: while an older proxy drains, two containers are the part `proxy`.
     parts = {c.name: c.image for c in facts.containers if c.running and c.part}
     same = all(parts.get(f"handful-{part}") == images[part] for part in ("names", "proxy"))
-    return same and facts.service_range_local and facts.parts.get("parts") == PARTS
+    edited = any(line.startswith("file ") for line in facts.drift.get("", ()))
+    return same and facts.service_range_local and facts.parts.get("parts") == PARTS and not edited
 
 
 def place(stack: str, name: str, number: int | None, count: int, keep: int) -> Step:
@@ -75,9 +76,20 @@ def reach(stack: str, app: str, text: str) -> Step:
     return Step("reach_app", {"stack": stack, "app": app, "text": text})
 
 
-def receive(stack: str, app: str, release: str) -> Step:
-    """Put an uploaded release into its place."""
-    return Step("receive_release", {"stack": stack, "app": app, "release": release})
+def receive(stack: str, app: str, release: str, *, again: bool = False) -> Step:
+    """Put an uploaded release into its place; `again`: over the files of the same one, which were edited there."""
+    name = "replace_release" if again else "receive_release"
+    return Step(name, {"stack": stack, "app": app, "release": release})
+
+
+def mend(stack: str, app: str) -> Step:
+    """Give the proxy an app's part anew."""
+    return Step("mend_app", {"stack": stack, "app": app})
+
+
+def mend_names(stack: str) -> Step:
+    """Write a stack's names anew."""
+    return Step("mend_names", {"stack": stack})
 
 
 def run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handful.errors import PlanRefused
-from handful.plan import reach, steps
+from handful.plan import drift, reach, steps
 from handful.plan.conflicts import check_disk, check_machine
 from handful.plan.model import Step, Work
 from handful.plan.order import machines_of, needed
@@ -31,7 +31,10 @@ def make_waves(goal: Goal, changes: Sequence[Change]) -> tuple[tuple[tuple[Work,
     given = numbers(goal.stack, _sharing(goal), goal.facts)
     removals = [change for change in changes if change.action == "remove"]
     known = reach.changes(goal, reach.served(goal, given, removals), removals)
-    learning = tuple(_learn(goal, machine, each.first) for machine, each in known.items() if each.first)
+    names = {machine for machine, here in goal.facts.items() if "names" in here.drift.get("", ())}
+    learning = tuple(
+        _learn(goal, machine, each.first, names) for machine, each in known.items() if each.first or machine in names
+    )
     set_up = {work.machine for work in learning}
     works = [_turn(goal, machine, changes, given, set_up) for machine in goal.facts]
     turns = _turns(goal, _moves(changes), [work for work in works if work.steps])
@@ -41,12 +44,13 @@ def make_waves(goal: Goal, changes: Sequence[Change]) -> tuple[tuple[tuple[Work,
     return tuple(wave for wave in waves if wave), reach.told(known, changes)
 
 
-def _learn(goal: Goal, machine: str, texts: Mapping[str, str]) -> Work:
+def _learn(goal: Goal, machine: str, texts: Mapping[str, str], names: Collection[str]) -> Work:
     """Set a machine up, when it is not, and write texts down."""
     check_machine(goal.facts[machine])
     first = steps.setup(goal.facts[machine], goal.intent.images, goal.intent.handful)
     images = _images(goal.facts[machine], (), first, goal.intent.images)
-    return Work(machine, (*first, *_written(goal, texts)), images=images)
+    mended = (steps.mend_names(goal.stack),) if machine in names else ()
+    return Work(machine, (*first, *_written(goal, texts), *mended), images=images)
 
 
 def _written(goal: Goal, texts: Mapping[str, str]) -> tuple[Step, ...]:
@@ -98,11 +102,14 @@ def _turn(
     wanted = [goal.releases[app] for app in moving]
     uploads = tuple(each for each in wanted if each.id not in here.app(goal.stack, each.app).releases)
     _check_uploads(machine, uploads, intent)
-    images = _images(here, wanted, first, intent.images)
+    edited = tuple(each for each in wanted if each not in uploads and drift.edited_files(here, each.app))
+    mending = [change.app for change in changes if change.machine == machine and change.action == "mend"]
+    images = _images(here, [*wanted, *(goal.releases[app] for app in mending)], first, intent.images)
     if images:
         check_disk(here, 0)
-    inner = _app_steps(goal, machine, changes, uploads, given) if moving else ()
-    return Work(machine, (*first, *inner), uploads, images)
+    inner = _app_steps(goal, machine, changes, (*uploads, *edited), given) if moving else ()
+    mends = tuple(steps.mend(goal.stack, app) for app in mending)
+    return Work(machine, (*first, *mends, *inner), (*uploads, *edited), images)
 
 
 def _check_uploads(machine: str, uploads: tuple[Release, ...], intent: Intent) -> None:
@@ -130,9 +137,13 @@ def _app_steps(
         Step("ensure_network", {"stack": stack}),
         *(_place(goal, app, machine, given) for app in moving),
         *(step for app in moving for step in steps.keeps_hours(goal, app, machine)),
-        *(steps.receive(stack, upload.app, upload.id) for upload in uploads),
+        *(steps.receive(stack, each.app, each.id, again=each.id in _kept(goal, machine, each.app)) for each in uploads),
         *steps.run(stack, releases, apps, commands, together=together, fleet=len(moves) > 1, scaled=scaled),
     )
+
+
+def _kept(goal: Goal, machine: str, app: str) -> Collection[str]:
+    return goal.facts[machine].app(goal.stack, app).releases
 
 
 def _place(goal: Goal, app: str, machine: str, given: Mapping[str, int]) -> Step:

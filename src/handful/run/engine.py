@@ -44,16 +44,18 @@ class Operator:
 
 
 def look(
-    machines: Iterable[Access], stack: str, *, whole: bool = True, may_ask: bool = False, meanwhile: Doing = nothing
+    machines: Iterable[Access], stack: str, *, whole: bool = True, check: bool = False, may_ask: bool = False,
+    meanwhile: Doing = nothing,
 ) -> dict[str, Facts | HandfulError]:
     """Observe machines side by side: one ssh session each. A machine that cannot be observed gives its error.
 
-    `whole` facts are those that can be planned with. `meanwhile` is done while the machines answer.
+    `whole` facts are those that can be planned with; `check`: with what was changed by hand. `meanwhile` is done while
+    the machines answer.
     `may_ask`: ssh may ask at the terminal for what lets it in, one machine after the other; the sessions that follow
     share that connection.
     """
     machines = tuple(machines)
-    script = observe(stack, whole=whole)
+    script = observe(stack, whole=whole, check=check)
     found = side_by_side([partial(_look, access, script) for access in machines], meanwhile=meanwhile)
     told = {access.name: facts for access, facts in zip(machines, found, strict=True)}
     for access in machines:

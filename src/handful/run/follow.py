@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from handful.errors import DeployFailed, Interrupted
 from handful.machine.diagnose import unreachable
 from handful.machine.ssh import relay
 from handful.run.events import Event, read_event
-from handful.run.together import side_by_side
+from handful.run.together import new_stop, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,7 +25,7 @@ def follow(machines: Iterable[Access], stack: str, on_event: Callable[[Event], N
 
     Raises DeployFailed with what failed first, and Interrupted at Ctrl-C: the deploy goes on then.
     """
-    script, stop, began = stand_alone("attach", {"stack": stack}), threading.Event(), time.monotonic()
+    script, stop, began = stand_alone("attach", {"stack": stack}), new_stop(), time.monotonic()
     failed: list[Event] = []
 
     def one(access: Access) -> HandfulError | None:

@@ -35,19 +35,24 @@ class Project:
 
 
 def observed(
-    project: Project, names: Iterable[str] | None = None, *, whole: bool = True, meanwhile: Doing = nothing
+    project: Project, names: Iterable[str] | None = None, *, whole: bool = True, check: bool = False,
+    meanwhile: Doing = nothing,
 ) -> dict[str, Facts | HandfulError]:
     """Observe machines (all, or those named) side by side; one that cannot be observed gives its error.
 
-    `whole` facts are those that can be planned with. `meanwhile` is done while the machines answer.
+    `whole` facts are those that can be planned with; `check`: with what was changed by hand. `meanwhile` is done
+    while the machines answer.
     """
     wanted = [project.machines[name] for name in (project.machines if names is None else names)]
-    return look(wanted, project.stack, whole=whole, may_ask=project.terminal, meanwhile=meanwhile)
+    terminal = project.terminal
+    return look(wanted, project.stack, whole=whole, check=check, may_ask=terminal, meanwhile=meanwhile)
 
 
-def facts_of_those_up(project: Project, say: Callable[[str], None], *, meanwhile: Doing = nothing) -> dict[str, Facts]:
+def facts_of_those_up(
+    project: Project, say: Callable[[str], None], *, check: bool = False, meanwhile: Doing = nothing
+) -> dict[str, Facts]:
     """Observe all machines, and say which are away. Raises the first one's error when all are."""
-    found = observed(project, meanwhile=meanwhile)
+    found = observed(project, check=check, meanwhile=meanwhile)
     facts = {name: each for name, each in found.items() if not isinstance(each, HandfulError)}
     for name, each in found.items():
         if isinstance(each, HandfulError):
@@ -58,10 +63,11 @@ def facts_of_those_up(project: Project, say: Callable[[str], None], *, meanwhile
 
 
 def facts_of(
-    project: Project, names: Iterable[str] | None = None, *, whole: bool = True, meanwhile: Doing = nothing
+    project: Project, names: Iterable[str] | None = None, *, whole: bool = True, check: bool = False,
+    meanwhile: Doing = nothing,
 ) -> dict[str, Facts]:
     """Observe machines (all, or those named). Raises the first machine's error."""
-    found = observed(project, names, whole=whole, meanwhile=meanwhile)
+    found = observed(project, names, whole=whole, check=check, meanwhile=meanwhile)
     for each in found.values():
         if isinstance(each, HandfulError):
             raise each

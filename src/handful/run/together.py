@@ -22,6 +22,11 @@ def nothing() -> None:
     """Do nothing."""
 
 
+def new_stop() -> threading.Event:
+    """Return what `side_by_side` sets at Ctrl-C."""
+    return threading.Event()
+
+
 def side_by_side(
     jobs: Sequence[Callable[[], T]], stop: threading.Event | None = None, meanwhile: Doing = nothing
 ) -> list[T]:

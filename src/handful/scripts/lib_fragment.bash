@@ -182,12 +182,13 @@ without_slots() { grep -svE '^  (use-)?server s[0-9]+ ' "$1" || true; }
 count_slots() { own_slots "$fragment" | wc -l; }
 
 # needs_reload COUNT: true when the running proxy cannot take the change at runtime.
-needs_reload() {
+needs_reload() { [[ ! -e $fragment ]] || (($(count_slots) < $1)) || ! settings_are_right; }
+
+# settings_are_right: whether all of the fragment but its slots is as this release would write it.
+settings_are_right() {
   local number lines
-  [[ -e $fragment ]] || return 0
-  (($(count_slots) >= $1)) || return 0
   number=$(content "$app_folder/number") lines=$(content "$folder/proxy.cfg")
-  [[ $(without_slots "$fragment") != "$(slot_mode=() && fragment_text 0)" ]]
+  [[ $(without_slots "$fragment") == "$(slot_mode=() && fragment_text 0)" ]]
 }
 
 # free_on_disk MODES ADDRESS...: their slots are free from now on, where the mode (backup, or nothing for one in use) is among

@@ -80,16 +80,8 @@ check_number() {
 # The names of a stack's apps are those that have a number here, or are reached on other machines: in the name server's folder
 # and in /etc/hosts.
 sync_names() {
-  local file number app lines='' block hosts=${HANDFUL_HOSTS:-/etc/hosts} mark="# handful: $stack"
-  local -A numbers=()
-  # Of one that is being learned, the file begins with a dot.
-  for file in "$root/stacks/$stack"/reach/* "$root/stacks/$stack"/reach/.[a-z]*; do [[ ! -e $file ]] || numbers[$(basename "$file" | sed 's/^\.//')]=$(sed -n 's/^number //p' "$file"); done
-  for file in "$root/stacks/$stack"/apps/*/number; do [[ ! -e $file ]] || numbers[$(basename "${file%/number}")]=$(<"$file"); done
-  while read -r app; do
-    [[ -n $app ]] || continue
-    number=${numbers[$app]}
-    lines+="10.210.$((number / 256)).$((number % 256)) $app.$stack.internal"$'\n'
-  done < <(printf '%s\n' "${!numbers[@]}" | sort)
+  local lines block hosts=${HANDFUL_HOSTS:-/etc/hosts} mark="# handful: $stack"
+  lines=$(names_of_stack; echo end) lines=${lines%end}
   mkdir -p "$root/names"
   if [[ -z $lines ]]; then
     rm -f "$root/names/$stack"
@@ -103,6 +95,27 @@ sync_names() {
   { marked 0 && printf '%s' "${block:+$block$'\n'}"; } >"$hosts.handful" && cat "$hosts.handful" >"$hosts" ||
     fail "$hosts could not be written" "" "Is there disk left? See: df $hosts"
   rm -f "$hosts.handful"
+}
+
+# names_are_right: in both places.
+names_are_right() {
+  local lines hosts=${HANDFUL_HOSTS:-/etc/hosts} mark="# handful: $stack"
+  lines=$(names_of_stack)
+  [[ $(content "$root/names/$stack") == "$lines" && $(marked 1) == "${lines:+$mark$'\n'$lines$'\n'$mark end}" ]]
+}
+
+# names_of_stack: ADDRESS NAME, one to a line.
+names_of_stack() {
+  local file number app
+  local -A numbers=()
+  # Of one that is being learned, the file begins with a dot.
+  for file in "$root/stacks/$stack"/reach/* "$root/stacks/$stack"/reach/.[a-z]*; do [[ ! -e $file ]] || numbers[$(basename "$file" | sed 's/^\.//')]=$(sed -n 's/^number //p' "$file"); done
+  for file in "$root/stacks/$stack"/apps/*/number; do [[ ! -e $file ]] || numbers[$(basename "${file%/number}")]=$(<"$file"); done
+  while read -r app; do
+    [[ -n $app ]] || continue
+    number=${numbers[$app]}
+    printf '10.210.%d.%d %s.%s.internal\n' "$((number / 256))" "$((number % 256))" "$app" "$stack"
+  done < <(printf '%s\n' "${!numbers[@]}" | sort)
 }
 
 # The lines of the stack's block of `hosts` (1), or all others (0).

@@ -1,7 +1,8 @@
 # Everything there is to know about this machine, as one JSON document on stdout. Changes nothing.
 : "${stack:?}" "${whole?}"
-# uses: prelude lib_proxy
-# `whole` empty: without what only a plan asks for (images, and who holds which ports and addresses).
+# uses: prelude lib_proxy lib_drift lib_work
+# `whole` empty: without what only a plan asks for (images, and who holds which ports and addresses). `check`: also whether
+# anything was changed by hand.
 
 # The document alone goes to stdout.
 exec 3>&2
@@ -74,10 +75,16 @@ containers() {
   local ids
   mapfile -t ids < <(docker ps --all --quiet --no-trunc || true)
   ((${#ids[@]})) || return 0
-  docker inspect --format '{"name":{{json .Name}},"image":{{json .Config.Image}},"image_id":{{json .Image}},"labels":{{json .Config.Labels}},"running":{{json .State.Running}},"exit_code":{{json .State.ExitCode}},"started":{{json .State.StartedAt}},"finished":{{json .State.FinishedAt}},"restarts":{{json .RestartCount}},"restart":{{json .HostConfig.RestartPolicy.Name}},"host_network":{{eq .HostConfig.NetworkMode "host"}},"networks":{{json .NetworkSettings.Networks}},"pid":{{json .State.Pid}}}' "${ids[@]}" 2>/dev/null || true
+  docker inspect --format '{"name":{{json .Name}},"image":{{json .Config.Image}},"image_id":{{json .Image}},"labels":{{json .Config.Labels}},"running":{{json .State.Running}},"exit_code":{{json .State.ExitCode}},"started":{{json .State.StartedAt}},"finished":{{json .State.FinishedAt}},"restarts":{{json .RestartCount}},"restart":{{json .HostConfig.RestartPolicy.Name}},"host_network":{{eq .HostConfig.NetworkMode "host"}},"networks":{{json .NetworkSettings.Networks}},"pid":{{json .State.Pid}},"memory":{{json .HostConfig.Memory}},"cpus":{{json .HostConfig.NanoCpus}}}' "${ids[@]}" 2>/dev/null || true
 }
 
 addresses() { ip -4 -o address show | awk '{ print $4 }'; }
+
+# What of the machine's own parts, and of the stack's names, was changed by hand.
+changed_parts() {
+  edited "$root/proxy" | grep -E '^file (edge|conf/00-global)\.cfg$' || true
+  [[ ! -d $root/stacks/$stack/apps ]] || names_are_right || echo names
+}
 
 put_machine() {
   local key value load up local_time ID='' VERSION_ID='' total=0 free=0
@@ -183,6 +190,15 @@ if [[ -n $whole ]]; then
   ask routes ip -4 route show
   ask range ip -4 route show table local 10.210.0.0/16
 fi
+changed=()
+if [[ $whole == check && -e $root/proxy/checksums ]]; then
+  ask drift. changed_parts
+  for app_folder in "$root/stacks/$stack"/apps/*/current/; do
+    [[ -e $app_folder/run_app.bash ]] || continue
+    name=${app_folder%/current/} name=${name##*/} && changed+=("$name")
+    ask "drift.$name" bash "$app_folder/run_app.bash" drift
+  done
+fi
 put_machine
 put_stacks
 put_fragments
@@ -196,5 +212,11 @@ read_text "$work/docker" && put_text docker "$text"
 read_text "$work/docker.trouble" && put_text docker_trouble "$text"
 put_documents containers "$work/containers"
 for key in images listening addresses routes slots; do put_lines "$key" "$work/$key"; done
+drift=
+for name in '' "${changed[@]}"; do
+  quote "$name" && drift+=",$quoted:"
+  quote_lines "$work/drift.$name" && drift+=$quoted
+done
+put_key drift "{${drift#,}}"
 put_key service_range_local "$([[ -s $work/range ]] && printf true || printf false)"
 printf '{%s}\n' "$document"

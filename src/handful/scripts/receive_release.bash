@@ -1,12 +1,10 @@
 # Moves an uploaded release into its place, unless it is there already.
 : "${stack:?}" "${app:?}" "${release:?}"
-# uses: prelude
+# uses: prelude lib_release
 source=$HANDFUL_SESSION/releases/$app
 target=$root/stacks/$stack/apps/$app/releases/$release
 [[ ! -e $target/run_app.bash ]] || exit 0
-find "$source" -type d -exec chmod 700 {} +
-find "$source" -type f -exec chmod 444 {} +
-chmod 600 "$source/env" "$source/env.multiline"
+ready_upload "$source"
 printf '%s\n' "$target" >>"$HANDFUL_SESSION/uploaded"
 mkdir -p "${target%/*}"
 rm -rf "$target.new"

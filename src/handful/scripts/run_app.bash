@@ -1,6 +1,6 @@
 # Runs one release on this machine: new instances start, prove their health, take over, and the old ones drain.
 : "${stack:?}" "${app:?}" "${release:?}" "${image:?}" "${port?}" "${network:?}" "${strategy:?}" "${memory?}" "${cpus?}" "${health_kind:?}" "${health_path?}" "${health_host?}" "${health_every_ms:?}" "${health_within_ms:?}" "${stop_timeout:?}" "${drain_timeout:?}" "${path:?}"
-# uses: prelude lib_instances lib_health lib_fragment lib_proxy lib_drain lib_aside lib_scale lib_measure lib_revert
+# uses: prelude lib_instances lib_health lib_fragment lib_proxy lib_drain lib_aside lib_scale lib_drift lib_measure lib_revert
 
 folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 app_paths
@@ -292,6 +292,6 @@ history_end() {
 
 case ${1:-all} in
   all | start | scale | wait | switch | promote | finish | release_command) "phase_${1:-all}" ;;
-  resume | revert | drain | scale_to | one_off) "phase_$1" "${@:2}" ;;
+  resume | revert | drain | drift | mend | scale_to | one_off) "phase_$1" "${@:2}" ;;
   *) fail "usage: bash run_app.bash   (starts this release without downtime)" ;;
 esac

@@ -64,6 +64,7 @@ backend handful.maintenance
 CFG
 # Routes; who is away for maintenance; and whose last instance here is about to stop, which only the running proxy is told.
 for map in routes maintenance leaving; do [[ -e $conf/$map.map ]] || : >"$conf/$map.map"; done
+(cd "$root/proxy" && sha256sum ./edge.cfg ./conf/00-global.cfg >checksums)
 case $(docker inspect --format '{{.Config.Image}} {{.State.Running}}' handful-proxy 2>/dev/null || true) in
   "$image true")
     # shellcheck disable=SC2034  # lib_proxy reads it

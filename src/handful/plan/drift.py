@@ -1,0 +1,48 @@
+"""What was changed on a machine by hand, and how is it mended?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from handful.facts.model import Container, Facts
+    from handful.plan.model import Goal, Release
+
+
+def edited_files(here: Facts, app: str) -> tuple[str, ...]:
+    """Return the files of an app's present release that are not as they were uploaded."""
+    return tuple(line.removeprefix("file ") for line in here.drift.get(app, ()) if line.startswith("file "))
+
+
+def edits(goal: Goal, name: str, machine: str) -> tuple[str, ...]:
+    """Return sentences about what only new instances mend: files of the release, and limits of containers."""
+    here, wanted = goal.facts[machine], goal.releases[name]
+    found = [f"{file} of {wanted.id} was edited" for file in edited_files(here, name)]
+    for each in here.instances(goal.stack, name):
+        if each.running and each.release == wanted.id and each.restart != "no":
+            found += [f"{what} of {each.instance} was changed" for what in _changed(each, wanted)]
+    return tuple(found)
+
+
+def gaps(goal: Goal, name: str, machine: str) -> tuple[str, ...]:
+    """Return sentences about what is mended beside the instances, which go on."""
+    here, wanted = goal.facts[machine], goal.releases[name]
+    image = str(wanted.settings["image"])
+    found = ["what the proxy has of it differs"] if "traffic" in here.drift.get(name, ()) else []
+    return tuple(found if image in here.images else [*found, f"its image {image} is not there"])
+
+
+def parts(here: Facts) -> tuple[str, ...]:
+    """Return sentences about the machine's own parts."""
+    told = here.drift.get("", ())
+    return tuple("its names differ" if line == "names" else f"{line.removeprefix('file ')} was edited" for line in told)
+
+
+def _changed(each: Container, wanted: Release) -> list[str]:
+    settings = wanted.manifest["settings"]
+    cpus = round((settings["cpus"] or 0) * 1e9)
+    pairs = (
+        ("the memory limit", each.memory, settings["memory"] or 0), ("the cpu limit", each.cpus, cpus),
+        ("the image", each.image, wanted.settings["image"]),
+    )
+    return [what for what, found, asked in pairs if found != asked]

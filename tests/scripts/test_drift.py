@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from script_edge import HOST, body, edge
+from script_poll import until
+from script_traffic import Traffic
+from script_whole import wholly_in
+
+from handful.artifact.script import observe
+from handful.plan.model import Step
+from handful.plan.steps import receive
+
+if TYPE_CHECKING:
+    from script_machine import Machine
+    from script_release import Made
+
+
+def drift(machine: Machine) -> dict[str, list[str]]:
+    """Return what was changed by hand, by app."""
+    said = machine.bash(observe("shop", check=True))
+    assert said.code == 0, said
+    told: dict[str, list[str]] = json.loads(said.out)["drift"]
+    return {name: lines for name, lines in told.items() if lines}
+
+
+@pytest.fixture
+def web(ready: Machine) -> Made:
+    """Give a release with a file and a domain, as it was deployed."""
+    (ready.folder / "project" / "app.toml").write_text("a = 1\n")
+    keys: dict[str, Any] = {"domains": [HOST], "files": {"app.toml": "/etc/app.toml"}, "instances": 2}
+    return ready.deployed(ready.make(1, **keys))
+
+
+def test_nothing_was_changed(ready: Machine, web: Made) -> None:
+    """After a deploy, after another, and after a reboot."""
+    assert drift(ready) == {}
+    ready.deployed(ready.make(2, domains=[HOST]))
+    until(lambda: len(ready.instances()) == 1)
+    assert drift(ready) == {}
+    ready.docker.reboot()
+    until(lambda: ready.answer().startswith("200 "))
+    assert drift(ready) == {}
+    assert web.id != ready.current()
+
+
+def test_without_the_question_nothing_is_looked_at(ready: Machine, web: Made) -> None:
+    """A deploy does not ask."""
+    (ready.app() / "releases" / web.id / "env").write_text("A=2\n")
+    assert json.loads(ready.bash(observe("shop")).out)["drift"] == {"": []}
+
+
+@pytest.mark.parametrize("file", ["env", "run_app.bash", "files/etc_app.toml", "new.txt", "release.json"])
+def test_a_file_of_the_release_that_was_edited(ready: Machine, web: Made, file: str) -> None:
+    """It is named, and the same release uploaded again puts it back; what was put there besides goes."""
+    folder = ready.app() / "releases" / web.id
+    with (folder / file).open("a") as opened:
+        opened.write("# mine\n")
+    assert drift(ready)["web"][0] == f"file {file}"
+    said = ready.begin([receive("shop", "web", web.id, again=True)], [web]).end()
+    assert said.outcome == "done", said
+    assert drift(ready) == {}
+    assert (folder / "env").read_bytes() == web.files["env"]
+    assert not (folder / "new.txt").exists()
+
+
+def test_a_file_of_the_release_that_was_removed(ready: Machine, web: Made) -> None:
+    """As one that was edited."""
+    (ready.app() / "releases" / web.id / "env").unlink()
+    assert drift(ready)["web"] == ["file env"]
+
+
+def change_fragment(machine: Machine) -> None:
+    """Edit the proxy's file of web."""
+    file = machine.fragment()
+    file.write_text(file.read_text().replace("timeout server 60000ms", "timeout server 1ms"))
+
+
+def forget_route(machine: Machine) -> None:
+    """Empty the map of routes on disk."""
+    (machine.root / "proxy/conf/routes.map").write_text("")
+
+
+def tell_proxy(machine: Machine) -> None:
+    """Take a slot out of the running proxy."""
+    machine.proxy_says("set server shop.web/s1 state maint")
+
+
+def remove_fragment(machine: Machine) -> None:
+    """Remove the proxy's file of web."""
+    machine.fragment().unlink()
+
+
+@pytest.mark.parametrize("change", [change_fragment, forget_route, tell_proxy, remove_fragment])
+def test_what_the_proxy_has_of_an_app(ready: Machine, web: Made, change: Any) -> None:
+    """Its file, its routes, and what it was told while it runs; mended under load."""
+    change(ready)
+    assert drift(ready) == {"web": ["traffic"]}
+    with Traffic(ready) as traffic:
+        said = ready.begin([Step("mend_app", {"stack": "shop", "app": "web"})]).end()
+        traffic.more()
+    assert said.outcome == "done", said
+    assert traffic.failures == []
+    assert drift(ready) == {}
+    assert body(edge(ready)).startswith(web.id)
+    wholly_in(ready, web, count=2)
+
+
+def test_names_that_were_changed(ready: Machine, web: Made) -> None:
+    """In the name server's folder, and in /etc/hosts."""
+    for file in (ready.root / "names" / "shop", ready.hosts):
+        file.write_text(file.read_text().replace("10.210.0.1", "10.210.0.9"))
+        assert drift(ready) == {"": ["names"]}
+        assert ready.alone("mend_names", stack="shop").code == 0
+        assert drift(ready) == {}
+    assert web.number == 1
+
+
+def test_the_proxy_s_own_files(ready: Machine, web: Made) -> None:
+    """Setting the machine up again puts them right, without a lost request."""
+    for name in ("conf/00-global.cfg", "edge.cfg"):
+        with (ready.root / "proxy" / name).open("a") as opened:
+            opened.write("# mine\n")
+        assert drift(ready) == {"": [f"file {name}"]}
+        with Traffic(ready) as traffic:
+            ready.set_up()
+            traffic.more()
+        assert traffic.failures == []
+        assert drift(ready) == {}
+    assert web.number == 1
