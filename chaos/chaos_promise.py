@@ -7,13 +7,13 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from chaos_faults import RELEASES, served
+from chaos_faults import FAULTS, answers, served
 from harness.site import INSTANCES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chaos_faults import Deploy
+    from chaos_faults import Deploy, Fault
     from harness.site import Site
 
 MACHINES = ("m1", "m2")
@@ -30,51 +30,76 @@ docker ps --all --filter label=handful.stack=$stack --format '{{.Label "handful.
 count=$(docker ps --quiet --filter label=handful.stack=$stack | wc -l)
 ((count == INSTANCES)) || echo "$count instances run"
 """
-VERSION = "sed -n 's/^VERSION=//p' /var/lib/handful/stacks/$stack/apps/web/current/env"
+# Who is cut off in any of these ways may leave the machines on different versions.
+CUT_SHORT = ("kill", "ssh is killed")
 
 
 def broken(site: Site, deploy: Deploy, before: Mapping[str, str], code: int) -> list[str]:
-    """Return what is not as promised once the machines have come to rest: a sentence each."""
-    troubles = [f"{machine}: {line}" for machine in MACHINES for line in _left(site, machine)]
-    now = versions(site)
-    troubles += verdict(deploy.fault, deploy.wanted, before, now, code)
+    """Return what is not as promised once the machines have come to rest: a sentence each.
+
+    What a machine that was away has begun, the next command ends: only then nothing of it may be left.
+    """
+    away = deploy.fault.machine in MACHINES
+    troubles = [f"{machine} does not answer" for machine in MACHINES if not _in_time(site, machine)]
+    troubles += [f"{machine}: {line}" for machine in MACHINES if not away for line in _left(site, machine)]
+    now = site.versions()
+    troubles += verdict(deploy.name, deploy.wanted, before, now, code)
     seen = {served(site, machine) for machine in MACHINES for _ in range(2 * INSTANCES)}
     if not seen <= set(now.values()):
         troubles.append(f"{', '.join(sorted(seen))} answers, and {', '.join(sorted(now.values()))} runs")
-    if (len(set(now.values())) > 1) != bool(json.loads(_said(site, "status"))["unfinished"]):
+    unfinished = bool(json.loads(_said(site, "status"))["unfinished"])
+    if (len(set(now.values())) > 1) != unfinished and not (away and unfinished):
         troubles.append(f"status is wrong about whether {now} is unfinished")
     outcome = json.loads(_said(site, "history", "-n", "1"))[-1]["outcome"]
-    if outcome in {"at work", "unfinished"}:
+    if outcome in {"at work", "unfinished"} and not away:
         troubles.append(f"history says {outcome}")
     return troubles
 
 
-def versions(site: Site) -> dict[str, str]:
-    """Return which version each machine runs."""
-    return {machine: site.sh(machine, VERSION).strip() for machine in MACHINES}
-
-
-def verdict(fault: str, wanted: str, before: Mapping[str, str], now: Mapping[str, str], code: int) -> list[str]:
-    """Return which machines run what they may not: only who is killed may leave them on different versions."""
+def verdict(name: str, wanted: str, before: Mapping[str, str], now: Mapping[str, str], code: int) -> list[str]:
+    """Return which machines run what they may not: only who is cut off may leave them on different versions."""
+    fault = FAULTS[name]
     wrong = [
         f"{machine} runs {version} after {before[machine]}, with exit code {code}"
         for machine, version in now.items()
-        if version not in allowed(fault, wanted, before[machine], code)
+        if version not in allowed(name, wanted, before[machine], code)
     ]
-    if len(set(now.values())) > len(set(before.values())) and fault != "kill":
+    may_differ = name in CUT_SHORT or fault.machine in MACHINES
+    if len(set(now.values())) > len(set(before.values())) and not may_differ:
         wrong.append(f"the machines run different versions: {now}")
-    if fault == "rollback" and (now == before) == (code == 0):
+    if fault.words == ("rollback",) and (now == before) == (code == 0):
         wrong.append(f"a rollback ended with exit code {code}, and {before} became {now}")
     return wrong
 
 
-def allowed(fault: str, wanted: str, before: str, code: int) -> set[str]:
+def allowed(name: str, wanted: str, before: str, code: int) -> set[str]:
     """Return the versions that a machine may run: who cuts a deploy short gets either, who fails leaves the old."""
-    if fault == "rollback":
+    fault = FAULTS[name]
+    if fault.words == ("rollback",):
         return {str(number) for number in range(int(wanted) + 1)}
-    if fault in {"ctrl-c", "kill"} and code != 0:
-        return {before, wanted}
-    return {before} if fault in RELEASES else {wanted}
+    if _dies(fault):
+        return {before}
+    if code == 0:
+        return {wanted}
+    return {before, wanted} if _cuts(name, fault) else {before} if name != "none" else {wanted}
+
+
+def _dies(fault: Fault) -> bool:
+    """Whether the release cannot stay: it does not become healthy, or is taken back in the end."""
+    return bool(fault.env) and "FLAPS" not in fault.env
+
+
+def _cuts(name: str, fault: Fault) -> bool:
+    return name in {*CUT_SHORT, "ctrl-c", "no room for history"} or fault.machine in MACHINES
+
+
+def _in_time(site: Site, machine: str) -> bool:
+    deadline = time.monotonic() + SECONDS
+    while not answers(site, machine):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(PAUSE)
+    return True
 
 
 def _said(site: Site, *words: str) -> bytes:

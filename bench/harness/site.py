@@ -25,6 +25,7 @@ SETTLE_SECONDS = 60
 # After the last container has gone, Docker tidies up for a moment.
 PAUSE_SECONDS = 0.5
 INSTANCES = 2
+VERSION = "sed -n 's/^VERSION=//p' /var/lib/handful/stacks/$stack/apps/web/current/env"
 CONFIG = """\
 project: {stack}
 provider: {{name: lab}}
@@ -120,6 +121,10 @@ class Site:
         """Run a bash script on a machine, with $stack set, and return what it says."""
         line = ["ssh", "-F", str(self.own_folder / "ssh_config"), machine, "bash", "-s"]
         return _run(line, stdin=f"stack={self.stack}\n{script}")
+
+    def versions(self) -> dict[str, str]:
+        """Return which version each machine runs."""
+        return {machine: self.sh(machine, VERSION).strip() for machine in self._machines}
 
     def handful(self, *words: str) -> float:
         """Run `handful` in the project's folder."""

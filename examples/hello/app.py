@@ -2,7 +2,8 @@
 
 It exits at once on SIGTERM, without finishing what it was doing, so that only the proxy can save a request.
 Environment: VERSION and LISTEN_HOST, LISTEN_PORT (8000; 0 takes a free one). To misbehave:
-CRASH=1 exits with 3 at once, CRASH_AFTER=seconds later, UP_STATUS=404 answers /up so, UP_HANG=1 never answers it.
+CRASH=1 exits with 3 at once, CRASH_AFTER=seconds later, UP_STATUS=404 answers /up so, UP_HANG=1 never answers it,
+UP_FLAPS=1 answers it with 503 every second time.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import itertools
 import json
 import os
 import signal
@@ -112,9 +114,14 @@ async def send(writer: asyncio.StreamWriter, method: str, response: Response) ->
     await writer.drain()
 
 
+ASKED = itertools.count()
+
+
 async def up(_: Request) -> Response:
     if os.environ.get("UP_HANG"):
         await asyncio.sleep(3600)
+    if os.environ.get("UP_FLAPS") and next(ASKED) % 2:
+        return Response(b"not now", 503)
     return Response(b"ok", int(os.environ.get("UP_STATUS", "200")))
 
 

@@ -155,7 +155,7 @@ def test_what_was_changed_by_hand_is_found_and_mended(project: Project, lab: Lab
             sed -i 's/60000ms/59000ms/' proxy/conf/50-$stack.web.cfg
             sed -i "s/ web.$stack.internal/ wob.$stack.internal/" names/$stack /etc/hosts
             docker update --memory 128m --memory-swap 128m $(docker ps -q --filter label=handful.stack=$stack | head -n 1)
-            docker rmi -f $(docker images -q "handful/$stack/web") >/dev/null
+            docker images --format '{{.Repository}}:{{.Tag}}' | grep "^handful/$stack/web:" | xargs docker rmi -f >/dev/null
         """)
         found = project.handful("plan", "--check", code=3).out
         for sentence in ("env of 0001", "the memory limit of web-", "its names differ"):

@@ -6,7 +6,7 @@ import json
 import time
 from array import array
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 KEPT_SAMPLES = 5  # of each kind of failure
@@ -35,7 +35,7 @@ class Summary:
     Seconds count from `started_at` (Unix time). `p50_ms` and `p99_ms`: answered short requests, from when they were
     due. `websocket_cut`: websockets that the other side closed between two frames. `unsent`: short requests that were
     due while every connection was busy. `unfinished`: long requests that were not over 5 s after the end.
-    `versions`: when each was first seen. `samples`: the first 5 failures of each kind.
+    `versions`: when each was first seen. `samples`: the first 5 failures of each kind. `failures_s`: when each began.
     """
 
     started_at: float
@@ -53,6 +53,7 @@ class Summary:
     p99_ms: float
     versions: dict[str, float]
     samples: list[Failure]
+    failures_s: list[float] = field(default_factory=list)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -130,4 +131,5 @@ class Tally:
             p99_ms=round(ordered[len(ordered) * 99 // 100] * 1000, 2),
             versions=self._versions,
             samples=self._samples,
+            failures_s=[round(each, 3) for each in self._failed_at],
         )

@@ -1,0 +1,2 @@
+# Undoes clock_ahead.bash.
+rm -f /usr/local/bin/date

@@ -1,0 +1,2 @@
+# Restarts the engine, and with it every container.
+systemctl restart docker
