@@ -7,17 +7,15 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from harness.pairs import table
+from harness.pairs import Result, table
 from harness.program import say, start
 from harness.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.pairs import Result
-
 # Those on one machine come first: the others add machines to the lab.
-NAMES = ("cli", "deploy-change", "deploy-nothing", "rollback", "status")
+NAMES = ("cli", "deploy-change", "deploy-nothing", "rollback", "status", "switch", "rtt", "machines")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -43,9 +41,11 @@ def run(names: Sequence[str], *, as_json: bool) -> list[Result]:
     with site:
         for name in names:
             say(f"{name} (load average {os.getloadavg()[0]:.1f})")
-            results.append(import_module(name.replace("-", "_")).measure(site))
-            if as_json:
-                print(results[-1].as_json(), flush=True)
+            found = import_module(name.replace("-", "_")).measure(site)
+            for each in (found,) if isinstance(found, Result) else found:
+                results.append(each)
+                if as_json:
+                    print(each.as_json(), flush=True)
     return results
 
 

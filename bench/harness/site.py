@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
 from handful.provider import lab
@@ -25,6 +26,7 @@ SETTLE_SECONDS = 60
 # After the last container has gone, Docker tidies up for a moment.
 PAUSE_SECONDS = 0.5
 INSTANCES = 2
+NOTHING: Mapping[str, str] = MappingProxyType({})
 VERSION = "sed -n 's/^VERSION=//p' /var/lib/handful/stacks/$stack/apps/web/current/env"
 CONFIG = """\
 project: {stack}
@@ -67,7 +69,9 @@ class Site:
         tools.mkdir()
         # `ssh -V` tells its version and connects to nothing.
         counted = f'[ "$1" = -V ] || echo >>"{self._sessions}"'
-        (tools / "ssh").write_text(f'#!/bin/sh\n{counted}\nexec "{shutil.which("ssh")}" "$@"\n')
+        # Projects that reach machines by names of their own say in which config these stand.
+        config = '${BENCH_SSH_CONFIG:+-F "$BENCH_SSH_CONFIG"}'
+        (tools / "ssh").write_text(f'#!/bin/sh\n{counted}\nexec "{shutil.which("ssh")}" {config} "$@"\n')
         (tools / "ssh").chmod(0o755)
         path = f"{tools}:{Path(sys.executable).parent}:{os.environ['PATH']}"
         self.environ = {**os.environ, "PATH": path, "XDG_STATE_HOME": str(self._state)}
@@ -130,9 +134,21 @@ class Site:
         """Run `handful` in the project's folder."""
         return self._timed(["handful", *words], self.folder)
 
-    def by_hand(self, script: str, *words: str) -> float:
-        """Run a script of bench/by_hand, which reaches the machines by their names through an ssh config."""
-        return self._timed(["bash", str(BY_HAND / f"{script}.bash"), *words], self.own_folder)
+    def elsewhere(self, folder: Path, *words: str, config: Path | None = None, fresh: bool = False) -> float:
+        """Run `handful` in another folder, with an ssh config; `fresh`: no connection is there already."""
+        more = {"BENCH_SSH_CONFIG": str(config or self.own_folder / "ssh_config")}
+        if not fresh:
+            return self._timed(["handful", *words], folder, more)
+        with TemporaryDirectory(prefix="hf-") as runtime:
+            taken = self._timed(["handful", *words], folder, {**more, "XDG_RUNTIME_DIR": runtime})
+            for socket in Path(runtime).glob("handful/*"):
+                line = ["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "-"]
+                subprocess.run(line, capture_output=True, check=False)
+        return taken
+
+    def by_hand(self, script: str, *words: str, folder: Path | None = None) -> float:
+        """Run a script of bench/by_hand, which reaches the machines by their names through the folder's ssh config."""
+        return self._timed(["bash", str(BY_HAND / f"{script}.bash"), *words], folder or self.own_folder)
 
     def on_machine(self, script: str, *words: str, machine: str = "m1") -> str:
         """Run a script of bench/by_hand on a machine and return what it says."""
@@ -165,9 +181,9 @@ class Site:
             text += f"Host {each.name}\n  HostName {each.host}\n  User {each.user}\n{options}"
         (self.own_folder / "ssh_config").write_text(text, encoding="utf-8")
 
-    def _timed(self, words: Sequence[str], folder: Path) -> float:
+    def _timed(self, words: Sequence[str], folder: Path, more: Mapping[str, str] = NOTHING) -> float:
         began = time.monotonic()
-        _run(words, folder, self.environ)
+        _run(words, folder, {**self.environ, **more})
         return time.monotonic() - began
 
 

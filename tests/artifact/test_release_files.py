@@ -76,6 +76,7 @@ def test_a_release_is_a_folder_that_works_by_itself(tmp_path: Path) -> None:
     )
     assert sorted(files) == [
         "before_start.bash", "env", "env.multiline", "files/etc_my%5Fapp.toml", "proxy.cfg", "release.json", "run_app.bash",
+        "served",
     ]
     assert (files["env"], files["env.multiline"]) == (b"A=1\n", b"B=2\n3\0")
     assert files["files/etc_my%5Fapp.toml"] == b"\xff\0"

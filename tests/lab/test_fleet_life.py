@@ -47,6 +47,10 @@ def test_an_edge_takes_the_public_traffic_of_all(project: Project, lab: Lab) -> 
     wait_until(lambda: ask(lab, "m2").endswith("\n200 "), 5)
     assert ask(lab, "m1") == "refused"
     assert ask(lab, "m2", host="www.life.test").endswith(f"\n308 http://{HOST}/up")
+    project.change("web", env={"VERSION": "2"})
+    counted = [event for event in project.handful("deploy", "--json").events if event["event"] == "measured"]
+    assert {event["machine"] for event in counted} == {"m1", "m2"}
+    assert next(event for event in counted if event["machine"] == "m2")["failed"] == "0"
     project.handful("maintenance", "on")
     assert "Back soon" in ask(lab, "m2")
     assert "maintenance: web is away on m2" in project.handful("status").out

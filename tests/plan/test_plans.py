@@ -53,6 +53,7 @@ def outcome(told: Mapping[str, Any], folder: Path, *, history: bool = False) -> 
     for name, change in machines.items():
         for key, value in (change.items() if change != "bare" else ()):
             facts[name] = CHANGES[key](facts[name], value)
+    facts = {name: here for name, here in facts.items() if name not in told.get("away", [])}
     try:
         plan = planned(config, STACK, facts, **_command(told))
     except HandfulError as refusal:

@@ -130,3 +130,21 @@ def test_the_proxy_s_own_files(ready: Machine, web: Made) -> None:
         assert traffic.failures == []
         assert drift(ready) == {}
     assert web.number == 1
+
+
+def test_an_app_without_a_port_has_nothing_to_mend_at_the_proxy(ready: Machine) -> None:
+    """Its image was pruned: it is sent again, and the proxy's files stay as they are."""
+    ready.deployed(ready.make(1, port=None, health=None))
+    assert ready.begin([Step("mend_app", {"stack": "shop", "app": "web"})]).end().outcome == "done"
+    assert not ready.fragment().exists()
+
+
+def test_what_the_proxy_refuses_does_not_stay(ready: Machine, web: Made) -> None:
+    """Another app's file is broken: the mending fails, and web's file is the one before."""
+    broken = ready.fragment("api")
+    broken.write_text("nonsense\n")
+    change_fragment(ready)
+    before = ready.fragment().read_text()
+    assert ready.begin([Step("mend_app", {"stack": "shop", "app": "web"})]).end().outcome == "failed"
+    assert ready.fragment().read_text() == before
+    assert web.number == 1

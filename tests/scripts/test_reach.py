@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from script_containers import Behaviour
@@ -222,3 +222,32 @@ def test_the_network_stays_while_an_app_is_reached(pair: tuple[Machine, Machine]
     assert (m1.root / "stacks/shop/subnet").read_text() == "10.211.0.0/24\n"
     learn(m1, web, "m1", ())
     assert not (m1.root / "stacks/shop/subnet").exists()
+
+
+def test_a_proxy_that_has_just_started_says_nothing_of_what_it_does_not_know(pair: tuple[Machine, Machine]) -> None:
+    """After a reboot its instances are not up yet, and HAProxy takes them to be: the other machine must not ask there."""
+    m1, m2 = pair
+    keys: dict[str, Any] = {"health": {"path": "/up", "every": "3s", "within": "8s"}}
+    web = m1.make(1, **keys)
+    learn(m1, web, "m1")
+    m1.deployed(web)
+    learn(m2, m2.make(1, **keys), "m2")
+    m2.deployed(m2.make(1, **keys))
+    until(lambda: len(m1.ready()) == 2)
+    m2.docker.end(m2.instances()[0], 3)
+    until(lambda: len(m1.ready()) == 1)
+    with Traffic(m1) as traffic:
+        for restarts in (1, 2, 3):
+            proxy = m2.docker.containers["handful-proxy"]
+            proxy.work.signal("KILL")
+            until(lambda proxy=proxy, restarts=restarts: proxy.restarts == restarts and proxy.running)
+            until(lambda: m2.answer().startswith("200 "))
+            until(lambda: questions(m2) >= 4)
+    assert traffic.failures == []
+
+
+def questions(machine: Machine) -> int:
+    """Return how often the running proxy was asked whether web is ready here."""
+    head, *lines = machine.proxy_says("show stat").removeprefix("# ").splitlines()
+    rows = [dict(zip(head.split(","), line.split(","), strict=False)) for line in lines]
+    return sum(int(row["stot"]) for row in rows if (row.get("pxname"), row.get("svname")) == ("shop.web.ready", "BACKEND"))

@@ -62,7 +62,7 @@ def test_folders_and_files_are_guarded(ready: Machine) -> None:
     modes = {path.relative_to(folder).as_posix(): path.stat().st_mode & 0o777 for path in [folder, *folder.rglob("*")]}
     assert modes == {
         ".": 0o700, "files": 0o700, "files/etc_app_app.conf": 0o444, "env": 0o600, "env.multiline": 0o600,
-        "run_app.bash": 0o444, "release.json": 0o444, "proxy.cfg": 0o444,
+        "run_app.bash": 0o444, "release.json": 0o444, "proxy.cfg": 0o444, "served": 0o444, "checksums": 0o444,
     }
 
 

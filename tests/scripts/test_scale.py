@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -114,7 +113,8 @@ def test_the_hours_of_an_app(ready: Machine) -> None:
     hours(ready, f"{never} 5\n{every} 3\ndefault 1")
     assert tick(ready).code == 0
     assert len(ready.ready()) == 3
-    assert [(each.get("what"), each["event"]) for each in ready.history()][-2:] == [("by hours", "begun"), (None, "ended")]
+    told = ready.history()[-1]
+    assert (told["event"], told["from"], told["to"], "deploy" in told) == ("hours", 1, 3, False)
     hours(ready, "default 1", "2 99999999999")
     tick(ready)
     assert len(ready.ready()) == 2
@@ -124,7 +124,11 @@ def test_the_hours_of_an_app(ready: Machine) -> None:
     assert not (ready.app() / "scaled").exists()
     until(lambda: len(ready.instances()) == 1)
     wholly_in(ready, web)
+    tick(ready)
+    assert not (ready.app() / "hours").exists(), "what was for a time only is over"
+    (ready.app() / "instances").write_text("2\n")
     assert tick(ready).out == ""
+    assert len(ready.instances()) == 1
 
 
 def test_hours_do_not_start_what_is_stopped(ready: Machine) -> None:
@@ -137,23 +141,54 @@ def test_hours_do_not_start_what_is_stopped(ready: Machine) -> None:
 
 
 def test_hours_that_fail_leave_the_count(ready: Machine) -> None:
-    """The next minute tries again."""
+    """It is tried again after ten minutes, and history is told nothing."""
     web = ready.deployed(ready.make(1))
     hours(ready, "1234567 0 1440 3\ndefault 1")
     ready.docker.images[web.image] = Behaviour(exits=1)
+    before = ready.history()
     tick(ready)
     assert (ready.app() / "instances").read_text() == "1\n"
     wholly_in(ready, web)
-    assert json.loads((ready.root / "stacks/shop/history.jsonl").read_text().splitlines()[-1])["outcome"] == "failed"
+    assert ready.history() == before
+    ready.docker.images[web.image] = Behaviour(answers={"/up": (200, "ok")})
+    tick(ready)
+    assert len(ready.instances()) == 1, "it waits ten minutes"
+    (ready.app() / "hours_failed").write_text("1\n")
+    tick(ready)
+    assert len(ready.ready()) == 3
 
 
 def test_without_hours_nothing_is_kept(ready: Machine) -> None:
-    """The file goes, and with the last one the timer."""
+    """The file goes; the timer may stay."""
     ready.deployed(ready.make(1))
     hours(ready, "default 1")
     hours(ready, "")
     assert not (ready.app() / "hours").exists()
-    assert ready.tap.lines("systemctl")[-1] == "systemctl --quiet disable --now handful-hours.timer"
+    assert ready.tap.lines("systemctl")[-1] == "systemctl --quiet enable --now handful-hours.timer"
+
+
+def test_a_deploy_waits_for_the_hours(ready: Machine) -> None:
+    """It does not fail because the full hour has just struck."""
+    ready.deployed(ready.make(1))
+    hours(ready, "1234567 0 1440 2\ndefault 1")
+    gate = ready.tap.gate("docker run")
+    text = (ready.root / "hours.bash").read_text().replace('"$(dirname "$0")/stacks"', f"{ready.root}/stacks")
+    struck = ready.start(text)
+    gate.wait()
+    running = ready.begin_deploy(ready.make(2, instances=2))
+    until(lambda: "flock" in ready.inside("ps", "-eo", "args"))
+    gate.open()
+    struck.end()
+    assert running.end().outcome == "done"
+    assert ready.current().startswith("0002")
+
+
+def test_hours_leave_alone_what_a_deploy_has_just_changed(ready: Machine) -> None:
+    """An older release's run_app.bash does not bring itself back."""
+    old, new = ready.deployed(ready.make(1)), ready.deployed(ready.make(2))
+    file = ready.app() / "releases" / old.id / "run_app.bash"
+    assert ready.bash(f"bash {file} scale_to 3").code == 0
+    wholly_in(ready, new)
 
 
 def hours(machine: Machine, lines: str, scaled: str = "") -> None:

@@ -190,7 +190,7 @@ class Docker:
             container.logs += behaviour.says
             if behaviour.exits is not None:
                 container.running, container.held, container.exit_code = False, "", behaviour.exits
-            elif container.command[:1] == ("haproxy",):
+            elif "haproxy" in container.command:
                 container.work = self._process(container)
             elif behaviour.port is not None:
                 container.work = Service(self.namespace, container, behaviour.on or address)

@@ -81,7 +81,8 @@ def planned(
         current = {name: next(c for each in facts.values() if (c := each.app(stack, name).current)) for name in apps}
         intent = replace(intent, apps=(), targets=current)
     elif "--resume" in apps:
-        intent = replace(intent, apps=(), targets=left_over(config, stack, facts))
+        left = left_over(config, stack, facts)
+        intent = replace(intent, what=what if left.undoes is None else "rollback", apps=(), targets=left.targets, undoes=left.undoes)
     elif what == "scale":
         counts = {name: int(count) for name, count in (each.split("=") for each in apps)}
         current = {name: next(c for each in facts.values() if (c := each.app(stack, name).current)) for name in counts}

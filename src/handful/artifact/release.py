@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from handful.artifact.script import run_app
 from handful.plan.release import SIDE_SCRIPTS, file_name
@@ -26,6 +26,7 @@ def release_files(release: Release, app: App, project: Path) -> dict[str, bytes]
         "run_app.bash": run_app(release).encode(),
         "release.json": json.dumps(manifest, sort_keys=True, ensure_ascii=False).encode() + b"\n",
         "proxy.cfg": "".join(f"{line}\n" for line in manifest["settings"]["proxy"]).encode(),
+        "served": "".join(f"{line}\n" for line in _served(manifest["settings"])).encode(),
         **env_files(manifest["env"]),
     }
     for path, target in app.files.items():
@@ -34,6 +35,14 @@ def release_files(release: Release, app: App, project: Path) -> dict[str, bytes]
         if path := getattr(app, name):
             found[f"{name}.bash"] = (project / path).read_bytes()
     return found
+
+
+def _served(settings: Mapping[str, Any]) -> list[str]:
+    """Return how the app is reached, for who does not run it: its port, and its routes."""
+    if settings["port"] is None or settings["network"] == "host":
+        return []
+    path = settings["path"].rstrip("/")
+    return [f"port {settings['port']}", *(f"route {domain}{path}/" for domain in settings["domains"])]
 
 
 def env_files(env: Mapping[str, str]) -> dict[str, bytes]:

@@ -140,10 +140,14 @@ def _deploy(
     if resume:
         from handful.plan.past import left_over
 
-        targets = left_over(project.config, project.stack, facts)
-        # From an unchanged project the same release is made again, for machines that have not got it.
-        same = same_source(project, facts, targets)
-        asked = intent(what, project, apps=tuple(targets) if same else (), targets={} if same else targets)
+        left = left_over(project.config, project.stack, facts)
+        if left.undoes is not None:
+            asked = intent("rollback", project, targets=left.targets, undoes=left.undoes)
+        elif same_source(project, facts, left.targets):
+            # From an unchanged project the same release is made again, for machines that have not got it.
+            asked = intent(what, project, apps=tuple(left.targets))
+        else:
+            asked = intent(what, project, targets=left.targets)
     plan, sources = plan_deploy(project, facts, asked, pull=pull)
     carry(project, facts, plan, sources, asked, lines, began)
 
@@ -177,8 +181,12 @@ def _attach(lines: Lines) -> None:
     held = {name: holder for name, here in facts.items() if (holder := here.stack(project.stack).holder)}
     if not held:
         raise UsageError(f"no deploy is at work on {project.stack}", advice="See: handful status, handful history")
-    lines.say(next(iter(held.values())))
-    follow([project.machines[name] for name in held], project.stack, lines.show)
+    while held:
+        lines.say(next(iter(held.values())))
+        follow([project.machines[name] for name in held], project.stack, lines.show)
+        # Machines follow one another.
+        facts = facts_of(project, whole=False)
+        held = {name: holder for name, here in facts.items() if (holder := here.stack(project.stack).holder)}
 
 
 def _moment(text: str) -> int | str:

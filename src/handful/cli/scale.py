@@ -60,7 +60,9 @@ def maintenance_command(state: Literal["on", "off"], apps: tuple[str, ...]) -> N
     for name in _public(config, apps):
         page = maintenance_page(config.apps[name], project.folder) if state == "on" else ""
         script = stand_alone("maintenance", {"stack": project.stack, "app": name, "page": page})
-        edges = [project.machines[machine] for machine in edges_of(name, config)]
+        # A machine that is no edge any more may have it still.
+        places = edges_of(name, config) if state == "on" else tuple(config.machines)
+        edges = [project.machines[machine] for machine in places]
         for access, error in zip(edges, tell(edges, script), strict=True):
             if error is None:
                 click.echo(f"{access.name:<8} {name} is {'away for maintenance' if state == 'on' else 'back'}")

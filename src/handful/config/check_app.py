@@ -118,6 +118,10 @@ def _redirects(name: str, app: App) -> Iterator[Problem]:
     if app.sticky and (app.port is None or app.protocol != "http" or app.network == "host"):
         sentence = f"app {code(name)} cannot be sticky: that is a cookie, for http apps with a port that handful serves"
         yield Problem(("apps", name, "sticky"), sentence, _spots(name, "port", "protocol", "network"))
+    for key in ("prefer_local", "proxy_protocol"):
+        if getattr(app, key) and (app.port is None or app.network == "host"):
+            sentence = f"{code(key)} of app {code(name)} needs a `port`, served by handful: nothing is in front of it"
+            yield Problem(("apps", name, key), sentence, _spots(name, "port", "network"))
     if app.proxy_protocol and app.protocol != "tcp":
         sentence = f"app {code(name)} speaks http: it is told its clients in X-Forwarded-For, not by the PROXY protocol"
         yield Problem(("apps", name, "proxy_protocol"), sentence, _spots(name, "protocol"), _spots(name, "protocol"))

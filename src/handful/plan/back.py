@@ -66,14 +66,15 @@ def history(stack: str, facts: Mapping[str, Facts]) -> tuple[Past, ...]:
                 begun.setdefault(number, entry)
                 outcomes.setdefault(number, {})[name] = "unfinished"
                 last = number
-            elif number in begun:
+            # `counted` is told by an edge that took no part.
+            elif number in begun and entry.get("event") != "counted":
                 # A machine that takes apps away does so in a session of its own, later on: what was done is done.
                 ended = "done" if name in kept.get(number, ()) else str(entry.get("outcome", "failed"))
                 outcomes.setdefault(number, {})[name] = ended
                 if ended == "done":
                     kept.setdefault(number, set()).add(name)
                 seconds[number] = seconds.get(number, 0.0) + float(entry.get("seconds", 0))
-                _add(requests.setdefault(number, {}), entry.get("requests", {}))
+            _add(requests.setdefault(number, {}), entry.get("requests", {}))
         if state.holder and outcomes.get(last, {}).get(name) == "unfinished":
             outcomes[last][name] = "at work"
     found = (_past(begun[n], outcomes.get(n, {}), seconds.get(n, 0.0)) for n in sorted(begun))

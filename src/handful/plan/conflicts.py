@@ -84,7 +84,9 @@ def _troubles(name: str, machine: str, goal: Goal) -> Iterable[str]:
 
 def _room(name: str, machine: str, goal: Goal) -> Iterable[str]:
     """Say what a machine cannot hold: the memory of an app's instances, or the addresses of a stack's."""
-    count, memory = goal.count(name, machine), goal.releases[name].manifest["settings"]["memory"] or 0
+    # Hours that come must fit as well.
+    count = max(goal.count(name, machine), goal.config.apps[name].most)
+    memory = goal.releases[name].manifest["settings"]["memory"] or 0
     facts = goal.facts[machine]
     if count * memory > facts.memory_total > 0:
         wanted, have = count * memory / GIGABYTE, facts.memory_total / GIGABYTE
@@ -105,7 +107,8 @@ def _needs(
     name: str, machine: str, config: Config, stack: str, facts: Mapping[str, Facts], chosen: Collection[str]
 ) -> Iterable[str]:
     for need in config.apps[name].needs:
-        places = [place for place in machines_of(need, config) if place in facts]
+        # One that is away may have it, and come back.
+        places = machines_of(need, config)
         elsewhere = machine not in places
         private = [place for place in places if config.machines[place].private]
         far = [] if private and config.machines[machine].private else [machine, *places]
@@ -115,7 +118,9 @@ def _needs(
                 f"{name} on {machine} needs {need}, which has no instance on {machine}: "
                 f"to reach it on another machine, {which} must have a `private` address"
             )
-        elif need not in chosen and not _runs(need, stack, [facts[place] for place in places]):
+        elif need not in chosen and all(place in facts for place in places) and not _runs(
+            need, stack, [facts[place] for place in places]
+        ):
             where = "anywhere" if elsewhere else "there"
             yield f"{name} on {machine} needs {need}, which does not run {where}: deploy it too, or start it"
 

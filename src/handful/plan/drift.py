@@ -41,8 +41,7 @@ def parts(here: Facts) -> tuple[str, ...]:
 def _changed(each: Container, wanted: Release) -> list[str]:
     settings = wanted.manifest["settings"]
     cpus = round((settings["cpus"] or 0) * 1e9)
-    pairs = (
-        ("the memory limit", each.memory, settings["memory"] or 0), ("the cpu limit", each.cpus, cpus),
-        ("the image", each.image, wanted.settings["image"]),
-    )
-    return [what for what, found, asked in pairs if found != asked]
+    pairs = [("the memory limit", each.memory, settings["memory"] or 0), ("the cpu limit", each.cpus, cpus)]
+    # A kernel may know no limits, and options of the user's own may set them.
+    limits = [] if settings["options"] else [what for what, found, asked in pairs if found not in {asked, 0}]
+    return limits if each.image == wanted.settings["image"] else [*limits, "the image"]

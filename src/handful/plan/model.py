@@ -94,6 +94,10 @@ class Goal:
         """Return how many instances of an app a machine is to have now."""
         if app in self.intent.counts:
             return self.intent.counts[app]
+        present = self.facts[machine].app(self.stack, app).instances
+        if present is not None and self.intent.what in {"restart", "start", "rollback"}:
+            # These are about releases: how many run is another matter.
+            return present
         return wanted(self.config.apps[app], self.stack, app, self.facts[machine])
 
 

@@ -42,22 +42,24 @@ def way_to(config: Config, stack: str, facts: Mapping[str, Facts], moment: int |
     return Back(targets, None, tuple(app for app in config.apps if app not in ran and current[app] - {""}))
 
 
-def left_over(config: Config, stack: str, facts: Mapping[str, Facts]) -> dict[str, str]:
-    """Return the releases that an act was to bring about that did not end on all machines, by app.
+def left_over(config: Config, stack: str, facts: Mapping[str, Facts]) -> Back:
+    """Return the releases that an act was to bring about that did not end on all machines; what it undoes, if it does.
 
     Raises PlanRefused when nothing is unfinished.
     """
     found: dict[str, str] = {}
-    past = history(stack, facts)
+    past = [each for each in history(stack, facts) if not each.vain]
+    undoes = None
     for app in config.apps:
         states = [facts[name].app(stack, app) for name in machines_of(app, config) if name in facts]
         seen = {state.current for state in states} | {state.deploying for state in states if state.deploying}
         if len(seen) > 1 or any(state.deploying for state in states):
-            wanted = next((each.apps[app][1] for each in reversed(past) if app in each.apps), "")
-            found |= {app: wanted} if wanted in seen else {}
+            act = next((each for each in reversed(past) if app in each.apps and each.apps[app][1] in seen), None)
+            if act is not None:
+                found[app], undoes = act.apps[app][1], act.undoes
     if not found:
         raise PlanRefused("nothing is unfinished: there is nothing to resume", advice="See: handful status")
-    return found
+    return Back(found, undoes)
 
 
 def _current(app: str, config: Config, stack: str, facts: Mapping[str, Facts]) -> set[str]:

@@ -9,7 +9,7 @@ from handful.plan import drift, reach, steps
 from handful.plan.back import history
 from handful.plan.conflicts import check_apps, check_lock, check_machine
 from handful.plan.model import Change, Goal, Plan, Release
-from handful.plan.order import machines_of, needed, together
+from handful.plan.order import edges_of, machines_of, needed, together
 from handful.plan.release import describe, reasons, release
 from handful.plan.work import make_waves
 
@@ -84,7 +84,12 @@ def _in_turn(config: Config, facts: Mapping[str, Facts]) -> dict[str, Facts]:
 
 def _touches(machine: str, chosen: Iterable[str], strays: Iterable[Change], config: Config) -> bool:
     """Whether a plan may do something on a machine; a broken machine beside it is no reason to refuse."""
-    return any(machine in machines_of(name, config) for name in chosen) or any(c.machine == machine for c in strays)
+    places = {place for name in chosen for place in (*machines_of(name, config), *_edges(name, config))}
+    return machine in places or any(c.machine == machine for c in strays)
+
+
+def _edges(name: str, config: Config) -> tuple[str, ...]:
+    return edges_of(name, config) if config.apps[name].domains else ()
 
 
 def _wanted(
@@ -133,7 +138,7 @@ def _action(
     state = goal.facts[machine].app(goal.stack, name)
     if not why:
         return "nothing"
-    if not same:
+    if not same or state.current not in state.releases:
         return "deploy"
     if state.deploying or state.stopped or goal.intent.what in {"restart", "start"}:
         return "restart"
@@ -143,21 +148,27 @@ def _action(
 
 
 def _reasons(goal: Goal, name: str, machine: str) -> tuple[str, ...]:
-    count, wanted, facts = goal.count(name, machine), goal.releases[name], goal.facts[machine]
+    wanted, state = goal.releases[name], goal.facts[machine].app(goal.stack, name)
+    if state.current != wanted.id:
+        return reasons(state.releases.get(state.current, {}), wanted.manifest) or (f"release {wanted.id} is wanted",)
+    if wanted.id not in state.releases:
+        return ("the folder of its release is not there",)
+    if state.deploying:
+        return ("an interrupted deploy is put right",)
+    return _shortage(goal, name, machine) or drift.edits(goal, name, machine) or drift.gaps(goal, name, machine)
+
+
+def _shortage(goal: Goal, name: str, machine: str) -> tuple[str, ...]:
+    """Say when other than the wanted number of instances runs, or would run at other hours."""
+    count, facts = goal.count(name, machine), goal.facts[machine]
     state = facts.app(goal.stack, name)
     lasting = [c for c in facts.instances(goal.stack, name) if c.running and c.restart != "no"]
     running = [c for c in lasting if c.release == state.current]
-    if state.current != wanted.id:
-        return reasons(state.releases.get(state.current, {}), wanted.manifest) or (f"release {wanted.id} is wanted",)
-    if state.deploying:
-        return ("an interrupted deploy is put right",)
     if state.instances is not None and state.instances != count:
         return (f"instances {state.instances} → {count}",)
     if len(running) != count:
         return (f"{len(running)} of {count} instances run",)
-    if steps.keeps_hours(goal, name, machine):
-        return ("its hours changed",)
-    return drift.edits(goal, name, machine) or drift.gaps(goal, name, machine)
+    return ("its hours changed",) if steps.keeps_hours(goal, name, machine) else ()
 
 
 def _strays(config: Config, stack: str, facts: Mapping[str, Facts], intent: Intent) -> list[Change]:

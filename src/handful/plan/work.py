@@ -96,7 +96,7 @@ def _turn(
     """Return what a machine does when it changes; `set_up` are those that have been set up before."""
     here, intent = goal.facts[machine], goal.intent
     moving = _moves(changes).get(machine, ())
-    placed = any(machine in machines_of(name, goal.config) for name in goal.releases)
+    placed = machine in reach.members(goal) or any(machine in machines_of(app, goal.config) for app in goal.releases)
     needs_setup = machine not in set_up and placed and (moving or intent.what in {"deploy", "apply"})
     first = steps.setup(here, intent.images, intent.handful) if needs_setup else ()
     wanted = [goal.releases[app] for app in moving]

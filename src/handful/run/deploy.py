@@ -13,6 +13,7 @@ from handful.plan.conflicts import check_disk
 from handful.plan.order import image_owner, machines_of
 from handful.plan.plan import choose, make_plan
 from handful.plan.release import describe
+from handful.run.edges import count_at_edges
 from handful.run.engine import carry_out, send
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def fulfil(
     send(plan, project.machines, operator)
     uploads = {work.machine: _upload(project, work) for wave in plan.waves for work in wave if work.releases}
     carry_out(plan, project.machines, uploads, operator)
+    count_at_edges(project, plan, operator)
     _hooks(project, plan, names, "after_deploy", operator)
 
 

@@ -31,7 +31,7 @@ def follow(machines: Iterable[Access], stack: str, on_event: Callable[[Event], N
     def one(access: Access) -> HandfulError | None:
         def on_line(line: str) -> None:
             event = read_event(line, access.name, time.monotonic() - began)
-            if event.kind == "failed":
+            if event.kind == "failed" or (event.kind == "ended" and event.data.get("outcome") != "done"):
                 failed.append(event)
             on_event(event)
 
@@ -45,6 +45,6 @@ def follow(machines: Iterable[Access], stack: str, on_event: Callable[[Event], N
         raise error
     if failed:
         first = failed[0]
-        raise DeployFailed(
-            f"{first.machine}: {first.text}", detail=first.data.get("detail", ""), advice=first.data.get("advice", "")
-        )
+        text = first.text or "it was interrupted, and is back on the old release"
+        detail, advice = first.data.get("detail", ""), first.data.get("advice", "")
+        raise DeployFailed(f"{first.machine}: {text}", detail=detail, advice=advice)

@@ -6,6 +6,7 @@
 app_folder=$root/stacks/$stack/apps/$app
 folder=${HANDFUL_ETC:-/etc}
 if [[ -n $hours ]]; then put "$app_folder/hours" <<<"$hours"; else rm -f "$app_folder/hours"; fi
+rm -f "$app_folder/hours_failed"
 if [[ -n $scaled ]]; then put "$app_folder/scaled" <<<"$scaled"; else rm -f "$app_folder/scaled"; fi
 put "$root/hours.bash" <<'HOURS'
 # handful: each minute, every app with hours gets as many instances as they ask for now. Run by handful-hours.timer.
@@ -16,14 +17,21 @@ minute=$((10#$hour * 60 + 10#$minute))
 for file in */apps/*/hours; do
   app_folder=${file%/hours}
   [[ -e $app_folder/current && ! -e $app_folder/stopped && ! -e $app_folder/deploying ]] || continue
+  # What has failed is tried again after ten minutes: until then deploys can have the lock.
+  failed=$(cat "$app_folder/hours_failed" 2>/dev/null)
+  ((seconds > ${failed:-0} + 600)) || continue
   wanted=
   if read -r count until 2>/dev/null <"$app_folder/scaled"; then
     if ((seconds < until)); then wanted=$count; else rm -f "$app_folder/scaled"; fi
   fi
   [[ -n $wanted ]] || wanted=$(awk -v day="$day" -v minute="$minute" '
     $1 == "default" || (index($1, day) && minute >= $2 && minute < $3) { print $NF; exit }' "$file")
-  # While a deploy is at work this fails, and is tried again a minute later.
-  [[ -z $wanted || $wanted == "$(<"$app_folder/instances")" ]] || bash "$app_folder/current/run_app.bash" scale_to "$wanted"
+  if [[ -n $wanted && $wanted != "$(<"$app_folder/instances")" ]]; then
+    if bash "$app_folder/current/run_app.bash" scale_to "$wanted"; then rm -f "$app_folder/hours_failed"; else echo "$seconds" >"$app_folder/hours_failed"; fi
+  elif [[ ! -e $app_folder/scaled && $(<"$file") == "default "* ]]; then
+    # There was no more to it than a time, which is over.
+    rm -f "$file"
+  fi
 done
 HOURS
 mkdir -p "$folder/systemd/system"
@@ -50,8 +58,5 @@ WantedBy=timers.target
 UNIT
 chmod 644 "$folder"/systemd/system/handful-hours.{service,timer}
 systemctl daemon-reload
-if [[ -n $(compgen -G "$root/stacks/*/apps/*/hours") ]]; then
-  systemctl --quiet enable --now handful-hours.timer
-else
-  systemctl --quiet disable --now handful-hours.timer
-fi
+# It stays when no app has hours any more: it looks and finds nothing to do.
+systemctl --quiet enable --now handful-hours.timer

@@ -23,14 +23,19 @@ refusals() {
     $1 == backend && $2 == "BACKEND" { sum += $column } END { print sum + 0 }'
 }
 
-# come_back ADDRESS...: the others may send requests again; those that had stepped aside, too, when they serve on.
+# come_back ADDRESS...: the others may send requests again; first those that had stepped aside serve again, if there are any.
+# They have just been started: until a check has found them healthy, they are not.
 come_back() {
   local address slot commands=()
   [[ -e $journal/aside ]] || return 0
   read_slots
   for address in "$@"; do
     slot=$(slot_of "$address")
-    [[ -z $slot ]] || commands+=("set server $stack.$app/$slot state ready")
+    [[ -z $slot ]] || commands+=("set server $stack.$app/$slot health down" "set server $stack.$app/$slot state ready")
   done
-  proxy_say admin "${commands[@]}" "del map $leaving_there $stack.$app" >/dev/null || true
+  if ((${#commands[@]})); then
+    proxy_say admin "${commands[@]}" >/dev/null
+    (wait_serving "$@") 3>/dev/null || true
+  fi
+  proxy_say admin "del map $leaving_there $stack.$app" >/dev/null || true
 }

@@ -27,7 +27,9 @@ traffic_is_right() {
 
 # phase_mend: files and running proxy by what serves here.
 phase_mend() {
-  local addresses keys
+  local addresses keys fragment_before routes_before
+  [[ -n $port && $network != host ]] || return 0
+  fragment_before=$(content "$fragment") routes_before=$(content "$routes")
   survey
   know_subnet
   mapfile -t addresses < <(serving | awk '{ print $2 }')
@@ -40,7 +42,13 @@ phase_mend() {
   drop_routes disk "${keys[@]}"
   claim_routes "${keys[@]}"
   write_edge
-  reload_proxy
+  (reload_proxy) || {
+    # What the proxy refuses must not be there when the machine starts the next time.
+    if [[ -n $fragment_before ]]; then put "$fragment" <<<"$fragment_before"; else rm -f "$fragment"; fi
+    printf '%s' "${routes_before:+$routes_before$'\n'}" | put "$routes"
+    write_edge
+    exit "$said_why"
+  }
   unlock_machine
   event mended "the proxy's part of $app is as it is to be" app "$app"
 }

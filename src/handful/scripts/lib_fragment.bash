@@ -120,6 +120,7 @@ sticky() {
   done
 }
 
+# shellcheck disable=SC2016  # the proxy's own variable
 # front_text COUNT: the way for the other machines' proxies, to the instances here and no further; and who asks whether there are any.
 front_text() {
   local from
@@ -129,6 +130,8 @@ front_text() {
     "  tcp-request connection reject unless { src $from }" "  tcp-request connection reject if { nbsrv($stack.$app.here) eq 0 }" \
     "$(part frontend)" "  default_backend $stack.$app.here" '' \
     "backend $stack.$app.ready" '  mode http' "  http-request deny unless { src $from }" \
+    '  # This proxy has just been started, by nobody: it does not know yet who can answer.' \
+    '  http-request return status 503 if { date,sub("${HANDFUL_STARTED-0}") lt 6 }' \
     '  # About to stop: the others are told before nobody answers here any more.' \
     "  http-request return status 503 if { str($stack.$app),map(/etc/haproxy/conf/leaving.map) -m found }" \
     "  http-request return status 200 if { nbsrv($stack.$app.here) gt 0 }" '  http-request return status 503' '' \

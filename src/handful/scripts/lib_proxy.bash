@@ -46,13 +46,26 @@ rejoin_slots() {
 }
 
 # leave_slots ADDRESS...: nobody new is sent to them. Those that have no slot any more are passed over.
+# A cookie's user is sent to a slot that drains, and to none in maintenance, where open requests go on as well.
 leave_slots() {
-  local address slot commands=()
+  local address slot commands=() state=drain
+  ! grep -qs '^  use-server s' "$fragment" || state=maint
   for address in "$@"; do
     slot=$(slot_of "$address")
-    [[ -z $slot ]] || commands+=("set server $stack.$app/$slot state drain")
+    [[ -z $slot ]] || commands+=("set server $stack.$app/$slot state $state")
   done
   ((${#commands[@]} == 0)) || proxy_say admin "${commands[@]}" >/dev/null
+}
+
+# only_in_need ADDRESS...: whether the running proxy takes one of their slots for one to be used when all others are down: it
+# does so since a reload with an instance that left just then, and cannot be told otherwise. Beside other machines that is a fault.
+only_in_need() {
+  local address slots=' '
+  [[ -e $reach && -e $fragment ]] || return 1
+  for address in "$@"; do slots+="$(slot_of "$address") "; done
+  proxy_say admin "show stat" | awk -F, -v backend="$stack.$app" -v slots="$slots" '
+    NR == 1 { for (i = 1; i <= NF; i++) if ($i == "bck") column = i }
+    $1 == backend && index(slots, " " $2 " ") && $column == 1 { found = 1 } END { exit !found }'
 }
 
 # Columns of `show servers state`: be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state …
@@ -158,12 +171,15 @@ drop_routes() {
 
 # set_maintenance PAGE: users get that page (base64) at the edges here, or the app again (empty). The machine's lock must be held.
 set_maintenance() {
-  local map=$conf/maintenance.map there=/etc/haproxy/conf/maintenance.map kept
+  local map=$conf/maintenance.map there=/etc/haproxy/conf/maintenance.map kept said
+  [[ -d $conf ]] || return 0
   [[ -n $1 || -n $(awk -v me="$stack.$app" '$1 == me' "$map" 2>/dev/null) ]] || return 0
   kept=$(awk -v me="$stack.$app" '$1 != me' "$map" 2>/dev/null || true)
   { [[ -z $kept ]] || printf '%s\n' "$kept"; [[ -z $1 ]] || printf '%s %s\n' "$stack.$app" "$1"; } | put "$map"
-  proxy_say admin "del map $there $stack.$app" >/dev/null
-  [[ -z $1 ]] || proxy_say admin "add map $there $stack.$app $1" >/dev/null
+  said=$(proxy_say admin "del map $there $stack.$app")
+  [[ -z $1 ]] || said=$(proxy_say admin "add map $there $stack.$app $1")
+  # Done, it says nothing; that there was no such key is no trouble.
+  [[ -z $1 || -z ${said//[[:space:]]/} ]] || fail "the proxy did not take the page of $app" "$said" "Bring the machine's parts up to date: handful apply"
 }
 
 # The edge listens only while there is a route.

@@ -24,20 +24,34 @@ serving() {
 # kept_addresses: one to a line; none when all are new.
 kept_addresses() { [[ ! -e $journal/kept ]] || awk '{ print $2 }' "$journal/kept"; }
 
-# phase_scale_to COUNT: the whole of it, as the hours of the app ask for.
+# phase_scale_to COUNT: the whole of it, as the hours of the app ask for. It is no deploy: it has no number, and history tells
+# of it when it has gone well.
 phase_scale_to() {
-  local before
-  before=$(content "$app_folder/instances")
+  # shellcheck disable=SC2034  # the lock tells it
+  local holder="the hours of $app"
   lock_stack
+  # Whoever held the lock until now may have changed what there is to do.
+  [[ $(readlink "$app_folder/current") == "releases/$release" && ! -e $app_folder/stopped ]] || exit 0
+  count_wanted=$1 count_before=$(content "$app_folder/instances")
   outcome=failed
-  trap 'end_by_hand; [[ $outcome == "done" ]] || put "$app_folder/instances" <<<"$before"' EXIT
+  trap end_by_hours EXIT
   trap 'outcome=interrupted; exit 130' TERM INT
   put "$app_folder/instances" <<<"$1"
-  history_begin hours
   phase_scale
   phase_wait
   phase_switch
   phase_promote
   phase_finish
   outcome='done'
+}
+
+end_by_hours() {
+  trap - ERR
+  trap '' TERM INT
+  if [[ $outcome == 'done' ]]; then
+    printf '{"event":"hours","app":%s,"from":%d,"to":%d,"when":"%s"}\n' "$(json_string "$app")" "$count_before" "$count_wanted" "$(date -u +%FT%TZ)" | append_history
+  else
+    phase_revert
+    put "$app_folder/instances" <<<"$count_before"
+  fi
 }

@@ -90,7 +90,8 @@ lock_stack() {
   mkdir -p "$root/stacks/$stack"
   exec 9<>"$root/stacks/$stack/lock"
   # Who looks whether it is held holds it for that moment.
-  flock -w 1 9 || fail "another deploy is at work on $stack" "$(content "$root/stacks/$stack/lock")" \
+  # The hours of an app hold it until its instances are healthy.
+  flock -w 1 9 || { [[ $(content "$root/stacks/$stack/lock") == 'the hours of '* ]] && flock -w 120 9; } || fail "another deploy is at work on $stack" "$(content "$root/stacks/$stack/lock")" \
     "Wait until it has ended, then try again."
   printf '%s\n' "${holder:-bash, by hand, since $(date -u +%FT%TZ)}" >"$root/stacks/$stack/lock"
 }

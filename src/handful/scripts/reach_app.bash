@@ -21,14 +21,12 @@ put_back() {
 # tell_proxy: the fragment as it is from now on; what runs here keeps its slots.
 tell_proxy() {
   folder=$app_folder/current
-  # shellcheck disable=SC2034  # wanted_routes reads them
-  local port='' domains=() path=/ keys
-  # shellcheck source=/dev/null  # what the release says of itself, each a word that was quoted
-  [[ ! -e $folder/run_app.bash ]] || . <(grep -E '^(port|domains|path)=' "$folder/run_app.bash")
+  local port keys=()
+  port=$(sed -n 's/^port //p' "$folder/served" 2>/dev/null || true)
   if [[ -n $port && -e $fragment ]]; then
     read_slots
     write_fragment "$(count_slots)"
-    mapfile -t keys < <(wanted_routes)
+    [[ $(reached edge) == no ]] || mapfile -t keys < <(sed -n 's/^route //p' "$folder/served")
     drop_routes disk "${keys[@]}"
     claim_routes "${keys[@]}"
     write_edge
@@ -57,6 +55,7 @@ else
   write_ready
   sync_names
   forget_network
+  [[ -e $app_folder/current ]] || set_maintenance ''
 fi
 runs_on=$(sed -n 's/^peer \([^ ]*\) .*/\1/p' <<<"$text" | paste -sd ' ')
 [[ -z $runs_on ]] || event reached "$app is reached on $runs_on" app "$app"

@@ -4,7 +4,9 @@
 app_paths
 mapfile -t names < <(docker ps --all --filter "label=handful.stack=$stack" --filter "label=handful.app=$app" --format '{{.Names}}')
 lock_machine
-[[ ! -d $conf ]] || { drop_traffic && set_maintenance ''; }
+[[ ! -d $conf ]] || drop_traffic
+# An edge that the app leaves goes on being its edge.
+[[ -e $reach ]] || set_maintenance ''
 unlock_machine
 stop_instances "${names[@]}"
 mapfile -t images < <(sed -n 's/^image=//p' "$app_folder"/releases/*/run_app.bash 2>/dev/null | sort -u)

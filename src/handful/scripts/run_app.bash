@@ -2,7 +2,8 @@
 : "${stack:?}" "${app:?}" "${release:?}" "${image:?}" "${port?}" "${network:?}" "${strategy:?}" "${memory?}" "${cpus?}" "${health_kind:?}" "${health_path?}" "${health_host?}" "${health_every_ms:?}" "${health_within_ms:?}" "${stop_timeout:?}" "${drain_timeout:?}" "${path:?}"
 # uses: prelude lib_instances lib_health lib_fragment lib_proxy lib_drain lib_aside lib_scale lib_drift lib_measure lib_revert
 
-folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# Not by way of `current`, which leads elsewhere one day: containers have files of this folder mounted.
+folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 app_paths
 
 # By hand: everything, and back to the old release when something fails.
@@ -148,7 +149,7 @@ switch_traffic() {
   done
   give_slots backup "${new[@]}"
   if ((${#slot_mode[@]} > count)); then count=${#slot_mode[@]}; fi
-  if [[ -n ${1:-} ]] || needs_reload "$count" || { ((${#domains[@]})) && [[ ! -e $conf/10-edge.cfg ]]; }; then
+  if [[ -n ${1:-} ]] || needs_reload "$count" || only_in_need "${new[@]}" || { ((${#domains[@]})) && [[ ! -e $conf/10-edge.cfg ]]; }; then
     by_reload "$count"
   else
     by_runtime "$(count_slots)"
@@ -174,6 +175,7 @@ by_reload() {
   set_routes disk "${keys[@]}"
   write_edge
   reload_proxy
+  leave_slots "${old[@]}"
 }
 
 turn_slots() {
@@ -276,14 +278,14 @@ phase_one_off() {
   docker_run --rm "${terminal[@]}" --name "$stack.$app.run-$$" "${common[@]}" "$image" "$@"
 }
 
-# history_begin [WHAT]: without an operator history names the machine's own user.
+# By hand there is no operator: history names the machine's own user.
 history_begin() {
   local file=$root/stacks/$stack/history.jsonl last
   last=$(grep -o '^{"deploy":[0-9]*' "$file" 2>/dev/null | tail -n 1 || true)
   deploy=$((${last#*:} + 1))
-  event begun "deploy $deploy of $stack, by ${1:-hand}: $app $release"
-  printf '{"deploy":%d,"event":"begun","what":"by %s","when":%s,"who":%s,"from":%s,"apps":{%s:{"from":%s,"to":%s}}}\n' \
-    "$deploy" "${1:-hand}" "$(json_string "$(date -u +%FT%TZ)")" "$(json_string "$(id -un)")" "$(json_string "$(hostname)")" "$(json_string "$app")" \
+  event begun "deploy $deploy of $stack, by hand: $app $release"
+  printf '{"deploy":%d,"event":"begun","what":"by hand","when":%s,"who":%s,"from":%s,"apps":{%s:{"from":%s,"to":%s}}}\n' \
+    "$deploy" "$(json_string "$(date -u +%FT%TZ)")" "$(json_string "$(id -un)")" "$(json_string "$(hostname)")" "$(json_string "$app")" \
     "$(json_string "$(basename "$(readlink "$app_folder/current" || true)")")" "$(json_string "$release")" | append_history
 }
 history_end() {

@@ -77,9 +77,13 @@ case $(docker inspect --format '{{.Config.Image}} {{.State.Running}}' handful-pr
   *) name=handful-proxy && docker rm --force handful-proxy >/dev/null 2>&1 || true ;;
 esac
 docker rm --force handful-proxy-next >/dev/null 2>&1 || true
+# Who starts it now knows that what runs here is healthy. When Docker starts it, after a reboot, HAProxy takes every instance to be
+# up until a check has failed: in its first seconds it says to other machines that nobody can answer (seen: 9 requests lost).
+: >"$proxy_run/known"
 docker run --detach --name "$name" --restart always --network host --user root --label handful.part=proxy \
   --log-opt max-size=20m --log-opt max-file=5 --volume "$conf:/etc/haproxy/conf:ro" --volume "$proxy_run:/run/handful" \
-  --entrypoint haproxy "$image" -W -db -S /run/handful/master.sock,mode,600 -f /etc/haproxy/conf >/dev/null
+  --entrypoint sh "$image" -c 'HANDFUL_STARTED=$(date +%s); [ ! -e /run/handful/known ] || { rm /run/handful/known; HANDFUL_STARTED=0; }
+    export HANDFUL_STARTED; exec haproxy "$@"' haproxy -W -db -S /run/handful/master.sock,mode,600 -f /etc/haproxy/conf >/dev/null
 deadline=$(($(now) + 1000))
 until [[ $(docker inspect --format '{{.State.Running}}' "$name") == true && -S $proxy_run/admin.sock ]] && proxy_up; do
   (($(now) < deadline)) || fail "the proxy did not start in 10 s" "$(docker logs --tail 10 "$name" 2>&1 >/dev/null)" \
