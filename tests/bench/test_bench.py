@@ -61,4 +61,4 @@ def test_every_name_has_a_bench(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCH))
     names = runpy.run_path(str(BENCH / "__main__.py"), run_name="bench")["NAMES"]
     missing = [name for name in names if "measure" not in runpy.run_path(str(BENCH / f"{name.replace('-', '_')}.py"))]
-    assert (len(names), missing) == (5, [])
+    assert (len(names), missing) == (8, [])
