@@ -57,6 +57,7 @@ class Relay:
 
     def __exit__(self, *_: object) -> None:
         """End all of it."""
+        asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
@@ -68,6 +69,14 @@ class Relay:
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(self._target, PORT)
         await asyncio.gather(_late(reader, back), _late(there, writer), return_exceptions=True)
+
+
+async def _cancel_others() -> None:
+    """End what still passes on: ssh keeps its connection for the next session."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 async def _late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

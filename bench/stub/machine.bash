@@ -7,6 +7,11 @@ mkdir -p "$state"/{root,containers,run} /run/sshd /var/lib/handful
 mount --make-rprivate /
 mount --bind "$state/root" /var/lib/handful
 mount --bind "$here/docker" "$(type -P docker)"
+cp "$(readlink -f "$(type -P ip)")" "$state/ip"
+mount --bind "$here/ip" "$(readlink -f "$(type -P ip)")"
+# Nothing of this computer may be changed.
+mount --bind "$state/root" /etc/systemd/system
+mount --bind "$state/root" /etc/sysctl.d
 cp /etc/hosts "$state/hosts"
 mount --bind "$state/hosts" /etc/hosts
 exec "$(type -P sshd)" -D -e -p "$port" -f /dev/null -h "$folder/host_key" -o ListenAddress=127.0.0.1 -o PidFile=none \
