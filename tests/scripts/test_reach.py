@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from script_containers import Behaviour
+from script_containers import Behaviour, Process
 from script_pair import PRIVATE, learn
 from script_poll import until
 from script_traffic import Traffic
@@ -224,30 +224,32 @@ def test_the_network_stays_while_an_app_is_reached(pair: tuple[Machine, Machine]
     assert not (m1.root / "stacks/shop/subnet").exists()
 
 
-def test_a_proxy_that_has_just_started_says_nothing_of_what_it_does_not_know(pair: tuple[Machine, Machine]) -> None:
-    """After a reboot its instances are not up yet, and HAProxy takes them to be: the other machine must not ask there."""
+def test_a_proxy_that_docker_starts_is_not_ready_at_once(pair: tuple[Machine, Machine], served: Made) -> None:
+    """HAProxy takes every instance to be up until a check has failed: nobody may go by that. Who sets it up knows better."""
     m1, m2 = pair
-    keys: dict[str, Any] = {"health": {"path": "/up", "every": "3s", "within": "8s"}}
-    web = m1.make(1, **keys)
-    learn(m1, web, "m1")
-    m1.deployed(web)
-    learn(m2, m2.make(1, **keys), "m2")
-    m2.deployed(m2.make(1, **keys))
+    assert ready_on_first(m2) == 200
+    proxy = m1.docker.containers["handful-proxy"]
+    assert isinstance(proxy.work, Process)
+    proxy.work.signal("KILL")
+    until(lambda: proxy.restarts == 1 and m1.answer() == f"200 {served.id} web-1")
+    assert ready_on_first(m2) == 503
+    until(lambda: ready_on_first(m2) == 200)
+
+
+def ready_on_first(second: Machine) -> int:
+    """Ask the first machine's proxy, from the second, whether web is ready there."""
+    return int(second.get("/ready/shop/web", address=PRIVATE["m1"], port=20_000)[:3])
+
+
+def test_a_slot_that_was_left_in_a_reload_is_used_again_beside_other_machines(pair: tuple[Machine, Machine], served: Made) -> None:
+    """The running proxy would use it only when all others are down, and cannot be told otherwise: it is reloaded once more."""
+    m1, m2 = pair
+    other = m2.deployed(m2.make(2, timeouts={"response": "30s"}))
     until(lambda: len(m1.ready()) == 2)
-    m2.docker.end(m2.instances()[0], 3)
-    until(lambda: len(m1.ready()) == 1)
-    with Traffic(m1) as traffic:
-        for restarts in (1, 2, 3):
-            proxy = m2.docker.containers["handful-proxy"]
-            proxy.work.signal("KILL")
-            until(lambda proxy=proxy, restarts=restarts: proxy.restarts == restarts and proxy.running)
-            until(lambda: m2.answer().startswith("200 "))
-            until(lambda: questions(m2) >= 4)
-    assert traffic.failures == []
-
-
-def questions(machine: Machine) -> int:
-    """Return how often the running proxy was asked whether web is ready here."""
-    head, *lines = machine.proxy_says("show stat").removeprefix("# ").splitlines()
-    rows = [dict(zip(head.split(","), line.split(","), strict=False)) for line in lines]
-    return sum(int(row["stot"]) for row in rows if (row.get("pxname"), row.get("svname")) == ("shop.web.ready", "BACKEND"))
+    m1.deployed(m1.make(3, timeouts={"response": "30s"}))
+    until(lambda: len(m1.instances()) == 1 and len(m1.slots()) == 1)
+    new = m1.deployed(m1.make(4, timeouts={"response": "30s"}))
+    until(lambda: len(m1.ready()) == 2)
+    here = next(each.labels["handful.instance"] for each in m1.instances() if each.labels["handful.release"] == new.id)
+    assert spread(m1) == {f"200 {new.id} {here}", f"200 {other.id} web-1"}
+    assert served.id != new.id

@@ -176,7 +176,8 @@ def test_a_deploy_waits_for_the_hours(ready: Machine) -> None:
     struck = ready.start(text)
     gate.wait()
     running = ready.begin_deploy(ready.make(2, instances=2))
-    until(lambda: "flock" in ready.inside("ps", "-eo", "args"))
+    # For a second it would wait for anybody.
+    until(lambda: "flock -w 120 9" in ready.inside("ps", "-eo", "args"))
     gate.open()
     struck.end()
     assert running.end().outcome == "done"
