@@ -55,11 +55,12 @@ def deploy_command(
 @click.argument("app", required=False)
 @click.option("--to", "goal", metavar="RELEASE", help="A kept release, by its id or its counter.")
 @click.option("--all", "every", is_flag=True, help="Every app, to what it was at --to: a deploy's number, or a time.")
+@skip_option
 @wait_option
 @verbose_option
 @json_option
 def rollback_command(
-    app: str | None, *, goal: str | None, every: bool, wait: bool, verbose: bool, as_json: bool
+    app: str | None, *, goal: str | None, every: bool, skip_down: bool, wait: bool, verbose: bool, as_json: bool
 ) -> None:
     """Undo the last deploy, all its apps together; or take one app back to an earlier release.
 
@@ -73,7 +74,7 @@ def rollback_command(
         raise UsageError("--all goes with --to, and without an app", advice="Like: handful rollback --all --to 2h")
     project = open_project()
     lines = show_lines(as_json=as_json, verbose=verbose)
-    facts = _facts(project, lines, wait=wait)
+    facts = _facts(project, lines, wait=wait, skip_down=skip_down)
     from handful.plan.back import way_back
     from handful.plan.past import way_to
     from handful.run.deploy import plan_deploy
@@ -115,14 +116,19 @@ def _facts(
         facts = facts_of_those_up(project, lines.say, check=check, meanwhile=load_planner)
     else:
         facts = facts_of(project, check=check, meanwhile=load_planner)
-    told = ""
-    while wait and (holder := next((h for here in facts.values() if (h := here.stack(project.stack).holder)), "")):
-        if holder != told:
-            lines.say(f"waiting for {holder}")
-            told = holder
+    told: list[str] = []
+    while wait and (held := list(_holders(project, facts).values())):
+        if held != told:
+            lines.say(f"waiting for {held[0]}")
+            told = held
         time.sleep(WAIT_SECONDS)
         facts = facts_of(project, tuple(facts), check=check)
     return facts
+
+
+def _holders(project: Project, facts: Mapping[str, Facts]) -> dict[str, str]:
+    """Return who is at work on the stack, by machine."""
+    return {name: holder for name, here in facts.items() if (holder := here.stack(project.stack).holder)}
 
 
 def _deploy(
@@ -177,16 +183,20 @@ def _attach(lines: Lines) -> None:
     from handful.run.follow import follow
 
     project = open_project()
-    facts = facts_of(project, whole=False)
-    held = {name: holder for name, here in facts.items() if (holder := here.stack(project.stack).holder)}
+    held, told = _holders(project, facts_of(project, whole=False)), ""
     if not held:
         raise UsageError(f"no deploy is at work on {project.stack}", advice="See: handful status, handful history")
     while held:
-        lines.say(next(iter(held.values())))
+        holder = next(iter(held.values()))
+        if holder != told:
+            lines.say(holder)
+        else:
+            # What somebody runs by hand on a machine cannot be followed; its end is waited for.
+            time.sleep(WAIT_SECONDS)
+        told = holder
         follow([project.machines[name] for name in held], project.stack, lines.show)
         # Machines follow one another.
-        facts = facts_of(project, whole=False)
-        held = {name: holder for name, here in facts.items() if (holder := here.stack(project.stack).holder)}
+        held = _holders(project, facts_of(project, whole=False))
 
 
 def _moment(text: str) -> int | str:

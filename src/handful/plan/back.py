@@ -106,7 +106,7 @@ def way_back(config: Config, stack: str, facts: Mapping[str, Facts], app: str | 
     if app is not None and app not in config.apps:
         message = f"there is no app {app} in handful.yml"
         raise UsageError(message, advice=f"Its apps: {', '.join(config.apps)}.")
-    past = tuple(each for each in history(stack, facts) if not _came_to_nothing(each, stack, facts))
+    past = tuple(each for each in history(stack, facts) if not came_to_nothing(each, stack, facts))
     releases = {identifier for each in facts.values() for identifier in each.app(stack, app or "").releases}
     if app is not None and wanted is not None:
         return Back({app: chosen_release(app, wanted, releases)})
@@ -197,7 +197,7 @@ def _past(entry: Mapping[str, Any], outcomes: Mapping[str, str], seconds: float)
     )
 
 
-def _came_to_nothing(past: Past, stack: str, facts: Mapping[str, Facts]) -> bool:
+def came_to_nothing(past: Past, stack: str, facts: Mapping[str, Facts]) -> bool:
     """Whether a deploy began, never ended, and no machine shows anything of it."""
     states = [(each.app(stack, app), after) for each in facts.values() for app, (_, after) in past.apps.items()]
     seen = any(after in {state.current, state.deploying} for state, after in states)

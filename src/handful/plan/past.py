@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handful.errors import PlanRefused, UsageError
-from handful.plan.back import Back, history
+from handful.plan.back import Back, came_to_nothing, history
 from handful.plan.order import machines_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def way_to(config: Config, stack: str, facts: Mapping[str, Facts], moment: int |
         until = [each for each in past if each.when <= moment]
     state: dict[str, str] = {}
     for each in until:
-        state |= {} if each.vain else {app: after for app, (_, after) in each.apps.items()}
+        nothing = each.vain or came_to_nothing(each, stack, facts)
+        state |= {} if nothing else {app: after for app, (_, after) in each.apps.items()}
     ran = {app: release for app, release in state.items() if release and app in config.apps}
     if not ran:
         raise PlanRefused("no app of the file ran then", advice="See: handful history")
