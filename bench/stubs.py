@@ -19,6 +19,7 @@ from handful.artifact.script import observe, source, work_script
 from handful.artifact.system_image import image_names
 from handful.config.load import load
 from handful.machine.access import Access
+from handful.machine.ssh import UNPACK
 from handful.plan.conflicts import PARTS
 from handful.plan.model import Intent
 from handful.plan.plan import make_plan
@@ -63,6 +64,7 @@ def _pairs(site: Site, fleet: Fleet, config: Path, names: Sequence[str]) -> list
     count, own = len(names), site.folder.with_name(f"own-{len(names)}")
     own.mkdir()
     shutil.copy(config, own / "ssh_config")
+    (own / "unpack").write_text(UNPACK, encoding="utf-8")
 
     def deploy(_: int) -> float:
         fleet.change()

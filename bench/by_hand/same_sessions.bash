@@ -1,5 +1,5 @@
 # On the operator's computer: for each machine $@ the sessions that handful opens, with the same scripts, side by side.
-# NAME.look and NAME.tar are what it would send there; a session with a tar runs session.bash of it.
+# NAME.look and NAME.tar are what it would send there, and `unpack` is how it unpacks a tar and runs session.bash of it.
 set -euo pipefail
 # side_by_side COMMAND MACHINE...: COMMAND MACHINE for each.
 side_by_side() {
@@ -19,9 +19,7 @@ work() {
   exec 7<>"$1.pipe"
   cat "$1.tar" >"$1.pipe" &
   cat=$!
-  # shellcheck disable=SC2016  # the machine's dollars
-  ssh -F ssh_config "$1" 'umask 077; folder=$(mktemp -d /run/handful.XXXXXX) &&
-    tar -xf - -C "$folder" && exec bash "$folder/session.bash" "$folder"' <"$1.pipe" >/dev/null
+  ssh -F ssh_config "$1" "$(<unpack)" <"$1.pipe" >/dev/null
   wait "$cat"
   rm "$1.pipe"
 }

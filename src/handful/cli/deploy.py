@@ -203,7 +203,7 @@ def _moment(text: str) -> int | str:
     """Return a deploy's number, or a time as history has it. Raises UsageError."""
     from datetime import UTC, datetime, timedelta
 
-    from handful.config.values import seconds
+    from handful.config.values import span
 
     if text.isdecimal():
         return int(text)
@@ -211,11 +211,8 @@ def _moment(text: str) -> int | str:
         when = datetime.fromisoformat(text)
         when = when.replace(tzinfo=UTC) if when.tzinfo is None else when
     except ValueError:
-        try:
-            ago = seconds(text)
-        except ValueError:
-            ago = None
-        if not isinstance(ago, float):
+        ago = span(text)
+        if ago is None:
             advice = "Write a deploy's number, a time in UTC (2026-01-31T12:00), or how long ago (2h)."
             raise UsageError(f"{text} is no moment", advice=advice) from None
         when = datetime.now(UTC) - timedelta(seconds=ago)

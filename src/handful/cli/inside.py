@@ -11,7 +11,7 @@ import click
 from handful.cli.common import open_project
 from handful.errors import MachineError, UsageError
 from handful.machine.ssh import command
-from handful.plan.order import machines_of
+from handful.plan.order import machines_of, need_app
 from handful.run.project import facts_of
 
 if TYPE_CHECKING:
@@ -89,8 +89,7 @@ def plain(words: Sequence[str]) -> list[str]:
 
 
 def _machine_of(project: Project, app: str, machine: str | None) -> str:
-    if app not in project.config.apps:
-        raise UsageError(f"there is no app {app} in handful.yml", advice=f"Its apps: {', '.join(project.config.apps)}.")
+    need_app(project.config, app)
     placed = machines_of(app, project.config)
     if not placed:
         raise MachineError(f"{app} is on no machine")

@@ -6,8 +6,7 @@ import click
 
 from handful.artifact.script import stand_alone
 from handful.cli.common import open_project
-from handful.errors import UsageError
-from handful.plan.order import machines_of
+from handful.plan.order import machines_of, need_app
 from handful.run.engine import stream
 
 
@@ -20,8 +19,7 @@ from handful.run.engine import stream
 def logs_command(app: str, *, follow: bool, since: str, count: int | None, machine: str | None) -> None:
     """Show what the instances of APP wrote, on all its machines at once, in the order of time."""
     project = open_project()
-    if app not in project.config.apps:
-        raise UsageError(f"there is no app {app} in handful.yml", advice=f"Its apps: {', '.join(project.config.apps)}.")
+    need_app(project.config, app)
     names = [name for name in machines_of(app, project.config) if machine in {None, name}]
     lines = str(count) if count else "all" if since else "100"
     values = {"stack": project.stack, "app": app, "follow": "yes" if follow else "", "since": since, "lines": lines}

@@ -10,13 +10,13 @@ import click
 from handful.cli.act import present_release
 from handful.cli.common import intent, json_option, open_project, show_lines
 from handful.cli.deploy import carry
+from handful.config.values import MOST_INSTANCES, span
 from handful.errors import HandfulError, UsageError
+from handful.plan.order import need_app
 from handful.run.project import facts_of
 
 if TYPE_CHECKING:
     from handful.config.model import App, Config
-
-MOST = 50
 
 
 @click.command("scale")
@@ -74,9 +74,7 @@ def maintenance_command(state: Literal["on", "off"], apps: tuple[str, ...]) -> N
 
 def _public(config: Config, apps: tuple[str, ...]) -> list[str]:
     for name in apps:
-        if name not in config.apps:
-            raise UsageError(f"there is no app {name} in handful.yml", advice=f"Its apps: {', '.join(config.apps)}.")
-        if not config.apps[name].domains:
+        if not need_app(config, name).domains:
             raise UsageError(f"{name} has no domains: the public does not reach it")
     found = [name for name, app in config.apps.items() if app.domains and name in (apps or config.apps)]
     if not found:
@@ -85,25 +83,19 @@ def _public(config: Config, apps: tuple[str, ...]) -> list[str]:
 
 
 def _seconds(text: str) -> float:
-    from handful.config.values import seconds
-
-    try:
-        found = seconds(text)
-    except ValueError:
-        found = 0
-    if not isinstance(found, float | int) or not found or text.isdigit():
+    found = span(text)
+    if found is None:
         raise UsageError(f"{text} is no time", advice="Write a number with m, h or d: --for 3h")
-    return float(found)
+    return found
 
 
 def _count(config: Config, text: str, *, forever: bool) -> tuple[str, int]:
     name, _, count = text.partition("=")
-    if name not in config.apps:
-        raise UsageError(f"there is no app {name} in handful.yml", advice=f"Its apps: {', '.join(config.apps)}.")
-    if not count.isdecimal() or not 1 <= int(count) <= MOST:
+    app = need_app(config, name)
+    if not count.isdecimal() or not 1 <= int(count) <= MOST_INSTANCES:
         advice = f"To have none, stop it: handful stop {name}" if count == "0" else ""
-        raise UsageError(f"{text}: write how many instances of {name}, 1 to {MOST}, like {name}=2", advice=advice)
-    app = config.apps[name]
+        message = f"{text}: write how many instances of {name}, 1 to {MOST_INSTANCES}, like {name}=2"
+        raise UsageError(message, advice=advice)
     if int(count) > 1 and _alone(app):
         raise UsageError(f"{name} is one instance: it has volumes, or the host's network")
     if forever and isinstance(app.instances, dict):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SECONDS = MappingProxyType({"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400})
 BYTES = MappingProxyType({"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3})
+MOST_INSTANCES = 50
 _BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 NAME = r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$"
 REFERENCE = r"^[^\s-][^\s]*$"
@@ -50,6 +51,15 @@ MEANING = MappingProxyType({
 def seconds(value: object) -> object:
     """Turn `500ms`, `10s`, `5m`, `1h`, `14d` or a plain number into seconds."""
     return _measure(value, SECONDS, "a duration: a number with ms, s, m, h or d, like 30s")
+
+
+def span(text: str) -> float | None:
+    """Return the seconds of a time that was typed, like `3h`; None when it is none, or no time at all."""
+    try:
+        found = seconds(text)
+    except ValueError:
+        return None
+    return float(found) if isinstance(found, int | float) and found > 0 else None
 
 
 def size(value: object) -> object:
@@ -115,7 +125,7 @@ Words = Annotated[
     ),
 ]
 Whole = Annotated[int, Field(strict=True)]
-Count = Annotated[Whole, Field(ge=1, le=50)]
+Count = Annotated[Whole, Field(ge=1, le=MOST_INSTANCES)]
 When = Annotated[str, Field(pattern=WHEN)]
 Choice = Annotated[bool, Field(strict=True)]
 Port = Annotated[Whole, Field(ge=1, le=65535)]

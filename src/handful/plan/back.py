@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from handful.errors import PlanRefused, UsageError
-from handful.plan.order import together
+from handful.plan.order import need_app, together
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -103,9 +103,8 @@ def way_back(config: Config, stack: str, facts: Mapping[str, Facts], app: str | 
     A rollback that some machines did not take is finished before anything goes further back.
     Raises PlanRefused or UsageError, naming the releases that are kept.
     """
-    if app is not None and app not in config.apps:
-        message = f"there is no app {app} in handful.yml"
-        raise UsageError(message, advice=f"Its apps: {', '.join(config.apps)}.")
+    if app is not None:
+        need_app(config, app)
     past = tuple(each for each in history(stack, facts) if not came_to_nothing(each, stack, facts))
     releases = {identifier for each in facts.values() for identifier in each.app(stack, app or "").releases}
     if app is not None and wanted is not None:

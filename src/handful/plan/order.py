@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from handful.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from handful.config.model import App, Config
+
+
+def need_app(config: Config, name: str) -> App:
+    """Return an app of the file by its name. Raises UsageError, naming those that there are."""
+    if name not in config.apps:
+        message = f"there is no app {name} in handful.yml"
+        raise UsageError(message, advice=f"Its apps: {', '.join(config.apps) or 'none yet'}.")
+    return config.apps[name]
 
 
 def levels(names: Iterable[str], apps: Mapping[str, App]) -> tuple[tuple[str, ...], ...]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from handful.errors import PlanRefused, UsageError
+from handful.errors import PlanRefused
 from handful.plan import drift, reach, steps
 from handful.plan.back import history
 from handful.plan.conflicts import check_apps, check_lock, check_machine
 from handful.plan.model import Change, Goal, Plan, Release
-from handful.plan.order import edges_of, machines_of, needed, together
+from handful.plan.order import edges_of, machines_of, need_app, needed, together
 from handful.plan.release import describe, reasons, release
 from handful.plan.work import make_waves
 
@@ -56,12 +56,10 @@ def make_plan(
 
 
 def choose(config: Config, intent: Intent) -> tuple[str, ...]:
-    """Return the apps a command is about, with those that share an image with them. Raises UsageError with a guess."""
+    """Return the apps a command is about, with those that share an image with them. Raises UsageError."""
     wanted = tuple(intent.targets) or intent.apps
     for name in wanted:
-        if name not in config.apps:
-            message = f"there is no app {name} in handful.yml"
-            raise UsageError(message, advice=f"Its apps: {', '.join(config.apps) or 'none yet'}.")
+        need_app(config, name)
     if intent.targets:
         return tuple(name for name in config.apps if name in intent.targets)
     return together(wanted, config.apps) if wanted else tuple(config.apps)

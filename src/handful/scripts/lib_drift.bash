@@ -37,18 +37,12 @@ phase_mend() {
   # shellcheck disable=SC2034  # lib_fragment reads them
   declare -gA slot_address=() slot_mode=()
   give_slots active "${addresses[@]}"
-  write_fragment "$((${#addresses[@]} * 4 > 8 ? ${#addresses[@]} * 4 : 8))"
+  write_fragment "$(slots_for "${#addresses[@]}")"
   mapfile -t keys < <(wanted_routes)
   drop_routes disk "${keys[@]}"
   claim_routes "${keys[@]}"
   write_edge
-  (reload_proxy) || {
-    # What the proxy refuses must not be there when the machine starts the next time.
-    if [[ -n $fragment_before ]]; then put "$fragment" <<<"$fragment_before"; else rm -f "$fragment"; fi
-    printf '%s' "${routes_before:+$routes_before$'\n'}" | put "$routes"
-    write_edge
-    exit "$said_why"
-  }
+  (reload_proxy) || { restore_traffic "$fragment_before" "$routes_before"; exit "$said_why"; }
   unlock_machine
   event mended "the proxy's part of $app is as it is to be" app "$app"
 }

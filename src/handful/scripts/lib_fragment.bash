@@ -194,6 +194,16 @@ settings_are_right() {
   [[ $(without_slots "$fragment") == "$(slot_mode=() && fragment_text 0)" ]]
 }
 
+# slots_for INSTANCES: how many slots a fragment has for so many, with room for those that come beside them.
+slots_for() { printf '%d' "$(($1 * 4 > 8 ? $1 * 4 : 8))"; }
+
+# restore_traffic FRAGMENT ROUTES: puts these texts back. What the proxy refuses must not be there when the machine starts the next time.
+restore_traffic() {
+  if [[ -n $1 ]]; then put "$fragment" <<<"$1"; else rm -f "$fragment"; fi
+  printf '%s' "${2:+$2$'\n'}" | put "$routes"
+  write_edge
+}
+
 # free_on_disk MODES ADDRESS...: their slots are free from now on, where the mode (backup, or nothing for one in use) is among
 # the regular expression's. The rest of the fragment stays, whichever release wrote it.
 free_on_disk() {

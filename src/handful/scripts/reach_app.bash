@@ -7,13 +7,11 @@ learned=$reach fragment_before=$(content "$fragment") routes_before=$(content "$
 reach=${learned%/*}/.$app
 trap put_back EXIT
 
-# What the proxy refuses must not be there when the machine starts the next time.
+# What was cut short is as it was.
 put_back() {
   [[ -e $reach ]] || return 0
   rm -f "$reach"
-  if [[ -n $fragment_before ]]; then put "$fragment" <<<"$fragment_before"; else rm -f "$fragment"; fi
-  printf '%s' "${routes_before:+$routes_before$'\n'}" | put "$routes"
-  write_edge
+  restore_traffic "$fragment_before" "$routes_before"
   guard_fronts
   write_ready
 }

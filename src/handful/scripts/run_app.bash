@@ -134,10 +134,9 @@ phase_switch() {
 
 # switch_traffic [reload]: whether a reload is needed or asked for.
 switch_traffic() {
-  local slot new=() old=() serving=() kept count keys instances
+  local slot new=() old=() serving=() kept count keys
   mapfile -t kept < <(kept_addresses)
-  instances=$(($(wc -l <"$journal/new") + ${#kept[@]}))
-  count=$((instances * 4 > 8 ? instances * 4 : 8))
+  count=$(slots_for "$(($(wc -l <"$journal/new") + ${#kept[@]}))")
   mapfile -t new < <(awk '{ print $2 }' "$journal/new")
   mapfile -t keys < <(wanted_routes)
   know_subnet
