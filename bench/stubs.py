@@ -24,6 +24,7 @@ from handful.plan.conflicts import PARTS
 from handful.plan.model import Intent
 from handful.plan.plan import make_plan
 from handful.run.engine import look
+from handful.run.fleet import words
 from harness.fleet import Fleet
 from harness.pairs import Limit, Result, in_pairs
 from harness.site import HOME
@@ -152,13 +153,13 @@ def _write_sessions(fleet: Fleet, folder: Path, config: Path) -> None:
     intent = Intent("deploy", who="bench", handful="0.1.0", images=image_names(loaded.config.images))
     plan = make_plan(loaded.config, fleet.stack, facts, sources, intent)
     for work in (work for wave in plan.waves for work in wave):
-        # Nobody is there to say a word.
-        steps = tuple(step for step in work.steps if step.script != "await_word")
         files = {
             f"releases/{each.app}/{path}": content for each in work.releases
             for path, content in release_files(each, loaded.config.apps[each.app], fleet.folder).items()
         }
-        script = work_script(plan, type(work)(work.machine, steps, work.releases, work.images), "by hand")
-        tar = bundle({"session.bash": source("session").encode(), "work.bash": script.encode(), **files})
+        script = work_script(plan, work, "by hand").encode()
+        tar = bundle({"session.bash": source("session").encode(), "work.bash": script, **files})
         (folder / f"{work.machine}.tar").write_bytes(tar)
+        # By hand nobody waits: the words that handful would say when all are ready follow at once.
+        (folder / f"{work.machine}.words").write_text("".join(f"{word}\n" for word in words(work)), encoding="utf-8")
         (folder / f"{work.machine}.look").write_text(observe(fleet.stack), encoding="utf-8")

@@ -1,5 +1,5 @@
 # On the operator's computer: for each machine $@ the sessions that handful opens, with the same scripts, side by side.
-# NAME.look and NAME.tar are what it would send there, and `unpack` is how it unpacks a tar and runs session.bash of it.
+# NAME.look, NAME.tar and NAME.words are what it would send there, and `unpack` is how it unpacks a tar and runs session.bash of it.
 set -euo pipefail
 # side_by_side COMMAND MACHINE...: COMMAND MACHINE for each.
 side_by_side() {
@@ -17,7 +17,7 @@ work() {
   local cat
   mkfifo "$1.pipe"
   exec 7<>"$1.pipe"
-  cat "$1.tar" >"$1.pipe" &
+  cat "$1.tar" "$1.words" >"$1.pipe" &
   cat=$!
   ssh -F ssh_config "$1" "$(<unpack)" <"$1.pipe" >/dev/null
   wait "$cat"

@@ -99,6 +99,9 @@ def test_a_machine_that_is_away_is_left_out_and_catches_up(project: Project, unp
     assert "m2 is away, and left out" in said.out
     assert project.current(machine="m1") != before
     assert "deploy: web 0001" in project.handful("history", code=1).out
+    told = project.handful("logs", "web", code=1)
+    assert "m1" in told.out
+    assert "m2" in told.err
     plug(lab, unplugged)
     assert "unfinished" in project.handful("status").out
     project.handful("apply")

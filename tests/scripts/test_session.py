@@ -11,6 +11,7 @@ from script_containers import Behaviour
 from script_machine import Running
 from script_poll import DEADLINE, until
 from script_release import run_steps, script
+from script_slow import Slow
 from script_traffic import Traffic
 from script_whole import wholly_in
 
@@ -259,6 +260,39 @@ def test_words_lead_it_through(ready: Machine) -> None:
         waits(running, "finish")
         assert ready.get().startswith(f"200 {new.id} ")
         assert len(ready.instances(running=True)) == 2
+        running.send(b"finish\n")
+        assert running.end().outcome == "done"
+    wholly_in(ready, new)
+
+
+def test_little_is_left_to_do_once_the_word_is_said(ready: Machine) -> None:
+    """Machines switch within a moment: what a switch writes is worked out before, and put in its place by one rename."""
+    ready.deployed(ready.make(1))
+    running = in_a_fleet(ready, ready.make(2))
+    with Heart(running):
+        waits(running, "switch-web")
+        before = len(ready.tap.lines())
+        running.send(b"switch-web\nfinish\n")
+        assert running.end().outcome == "done"
+    calls = ready.tap.lines()[before:]
+    told = next(index for index, line in enumerate(calls) if "state ready" in line)
+    assert [line.split()[0] for line in calls[: told + 1]] == ["mv", "perl"]
+
+
+def test_what_changes_while_it_waits_is_seen(ready: Machine) -> None:
+    """An older instance ends between the preparation and the word: its slot is free in what is written then."""
+    ready.deployed(ready.make(1))
+    slow = Slow(ready)
+    ready.deployed(ready.make(2))
+    new = ready.make(3)
+    running = in_a_fleet(ready, new)
+    with Heart(running):
+        waits(running, "switch-web")
+        slow.finish()
+        until(lambda: "10.211.0.2" not in ready.slots())
+        running.send(b"switch-web\n")
+        waits(running, "finish")
+        assert ready.slots() == {"10.211.0.3": "backup", "10.211.0.4": "active"}
         running.send(b"finish\n")
         assert running.end().outcome == "done"
     wholly_in(ready, new)

@@ -229,6 +229,11 @@ def _run_release(facts: Facts, step: Step, work: Work) -> Facts:
             return facts
 
 
+def _switch_together(facts: Facts, step: Step, work: Work) -> Facts:
+    del work
+    return _app(facts, step, current=step.values["release"])
+
+
 def _recovered(facts: Facts, step: Step, work: Work, state: AppState) -> Facts:
     """Finish an interrupted switch, or clear an interrupted start away."""
     if state.current == state.deploying:
@@ -306,7 +311,7 @@ def _remove_app(facts: Facts, step: Step, work: Work) -> Facts:
 
 STEPS: Mapping[str, Callable[[Facts, Step, Work], Facts]] = {
     "setup_network": _setup_network, "setup_names": _setup_part, "setup_proxy": _setup_part,
-    "setup_done": _setup_done, "ensure_network": _ensure_network, "place_app": _place_app, "reach_app": _reach_app, "await_word": _await_word,
+    "setup_done": _setup_done, "ensure_network": _ensure_network, "place_app": _place_app, "reach_app": _reach_app, "await_word": _await_word, "switch_together": _switch_together,
     "keep_hours": _keep_hours, "replace_release": _replace_release, "mend_app": _mend_app, "mend_names": _mend_names, "receive_release": _receive_release, "run_release": _run_release, "stop_app": _stop_app, "remove_app": _remove_app,
 }
 

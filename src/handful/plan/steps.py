@@ -108,16 +108,17 @@ def run(
         steps += [_phase(stack, app, releases[app], "release_command") for app in level if app in commands]
         steps += [_phase(stack, app, releases[app], "scale" if app in scaled else "start") for app in level]
         steps += [_phase(stack, app, releases[app], "wait") for app in level]
-        steps += [_await(f"switch-{app}") for app in level if app in together]
-        steps += [_phase(stack, app, releases[app], "switch") for app in level]
+        steps += [_switch(stack, app, releases[app], together=app in together) for app in level]
     order = [app for level in levels(releases, apps) for app in level]
     steps += [_phase(stack, app, releases[app], "promote") for app in order]
-    steps += [_await("finish")] if fleet else []
+    steps += [Step("await_word", {"word": "finish"})] if fleet else []
     return (*steps, *(_phase(stack, app, releases[app], "finish") for app in order))
 
 
-def _await(word: str) -> Step:
-    return Step("await_word", {"word": word})
+def _switch(stack: str, app: str, release: str, *, together: bool) -> Step:
+    if not together:
+        return _phase(stack, app, release, "switch")
+    return Step("switch_together", {"stack": stack, "app": app, "release": release, "word": f"switch-{app}"})
 
 
 def _phase(stack: str, app: str, release: str, phase: str) -> Step:

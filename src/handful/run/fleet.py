@@ -1,6 +1,6 @@
 """Which machines wait for one another, and what is each told?
 
-A machine says which word it waits for (its step `await_word`). A word is told when all machines that have it in their
+A machine says which word it waits for (a step with a `word`). A word is told when all machines that have it in their
 work wait for it; `back` is told to all once one of them has failed. Pure: the engine keeps the lock.
 """
 
@@ -83,4 +83,4 @@ class Fleet:
 
 def words(work: Work) -> tuple[str, ...]:
     """Return the words that a machine waits for, in their order."""
-    return tuple(step.values["word"] for step in work.steps if step.script == "await_word")
+    return tuple(step.values["word"] for step in work.steps if "word" in step.values)

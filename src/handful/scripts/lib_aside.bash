@@ -30,7 +30,7 @@ come_back() {
   [[ -e $journal/aside ]] || return 0
   read_slots
   for address in "$@"; do
-    slot=$(slot_of "$address")
+    find_slot "$address"
     [[ -z $slot ]] || commands+=("set server $stack.$app/$slot health down" "set server $stack.$app/$slot state ready")
   done
   if ((${#commands[@]})); then

@@ -15,7 +15,7 @@ drain_apart() {
 
 # phase_drain TURN ID...: until nobody is served any more, or drain_timeout is over, or two more generations have begun to drain.
 phase_drain() {
-  local turn=$1 begun deadline addresses images image
+  local turn=$1 begun deadline addresses images image pause=0.2
   shift
   # Whatever the proxy says, the instances end.
   trap - ERR
@@ -24,7 +24,11 @@ phase_drain() {
   survey
   mapfile -t addresses < <(addresses_of "$@")
   if [[ -n $port && $network != host ]]; then
-    while latest "$turn" && serves "${addresses[@]}"; do sleep 0.2; done
+    while latest "$turn" && serves "${addresses[@]}"; do
+      sleep "$pause"
+      # Each look costs the processor 20 ms: a long drain is looked at seldom.
+      (($(now) < begun + 200)) || pause=1
+    done
   fi
   (lock_machine && rest_slots "${addresses[@]}")
   mapfile -t images < <(docker inspect --format '{{.Config.Image}}' "$@" 2>/dev/null | sort -u)
@@ -52,8 +56,8 @@ serves() {
 
 # busy ADDRESS...: whether the proxy has a connection to one of them. Slots are looked up anew: another may have got one.
 busy() {
-  local address slots=()
+  local address slot slots=()
   read_slots
-  for address in "$@"; do slots+=("$(slot_of "$address")"); done
+  for address in "$@"; do find_slot "$address" && slots+=("$slot"); done
   (($(connections "${slots[@]}") > 0))
 }

@@ -50,10 +50,12 @@ give_slots() {
   done
 }
 
-slot_of() {
-  local slot
-  for slot in "${!slot_address[@]}"; do
-    [[ ${slot_address[$slot]} != "$1" || ${slot_mode[$slot]} == disabled ]] || printf '%s' "$slot"
+# find_slot ADDRESS: sets `slot` to the slot of an address, or to nothing.
+find_slot() {
+  local each
+  slot=
+  for each in "${!slot_address[@]}"; do
+    [[ ${slot_address[$each]} != "$1" || ${slot_mode[$each]} == disabled ]] || slot=$each
   done
 }
 
@@ -166,9 +168,15 @@ slots() {
 
 # The machine's lock must be held by whoever writes here.
 write_fragment() {
-  local text number lines
+  local text
+  text=$(own_fragment "$1") && printf '%s\n' "$text" | put "$fragment"
+}
+
+# own_fragment COUNT: the fragment of the release in whose folder this is.
+own_fragment() {
+  local number lines
   number=$(content "$app_folder/number") lines=$(content "$folder/proxy.cfg")
-  text=$(fragment_text "$1") && printf '%s\n' "$text" | put "$fragment"
+  fragment_text "$1"
 }
 
 # write_elsewhere: the fragment of an app that has no instance here.
@@ -189,9 +197,7 @@ needs_reload() { [[ ! -e $fragment ]] || (($(count_slots) < $1)) || ! settings_a
 
 # settings_are_right: whether all of the fragment but its slots is as this release would write it.
 settings_are_right() {
-  local number lines
-  number=$(content "$app_folder/number") lines=$(content "$folder/proxy.cfg")
-  [[ $(without_slots "$fragment") == "$(slot_mode=() && fragment_text 0)" ]]
+  [[ $(without_slots "$fragment") == "$(slot_mode=() && own_fragment 0)" ]]
 }
 
 # slots_for INSTANCES: how many slots a fragment has for so many, with room for those that come beside them.

@@ -20,7 +20,8 @@ join_slots() {
   local address slot commands=()
   (($#)) || return 0
   for address in "$@"; do
-    slot=$stack.$app/$(slot_of "$address")
+    find_slot "$address"
+    slot=$stack.$app/$slot
     # Only from maintenance does a slot come back as up; from a drain it would keep the health of the last one in it (tried).
     # It comes back one failed check from down, and a check of the address before may still be under way (seen): `health up`
     # asks for as many failures as at any other time.
@@ -38,7 +39,8 @@ join_slots() {
 rejoin_slots() {
   local address slot commands=()
   for address in "$@"; do
-    slot=$stack.$app/$(slot_of "$address")
+    find_slot "$address"
+    slot=$stack.$app/$slot
     commands+=("set server $slot state ready" "set server $slot health up")
   done
   proxy_say admin "${commands[@]}" >/dev/null
@@ -51,7 +53,7 @@ leave_slots() {
   local address slot commands=() state=drain
   ! grep -qs '^  use-server s' "$fragment" || state=maint
   for address in "$@"; do
-    slot=$(slot_of "$address")
+    find_slot "$address"
     [[ -z $slot ]] || commands+=("set server $stack.$app/$slot state $state")
   done
   ((${#commands[@]} == 0)) || proxy_say admin "${commands[@]}" >/dev/null
@@ -60,9 +62,9 @@ leave_slots() {
 # only_in_need ADDRESS...: whether the running proxy takes one of their slots for one to be used when all others are down: it
 # does so since a reload with an instance that left just then, and cannot be told otherwise. Beside other machines that is a fault.
 only_in_need() {
-  local address slots=' '
+  local address slot slots=' '
   [[ -e $reach && -e $fragment ]] || return 1
-  for address in "$@"; do slots+="$(slot_of "$address") "; done
+  for address in "$@"; do find_slot "$address" && slots+="$slot "; done
   proxy_say admin "show stat" | awk -F, -v backend="$stack.$app" -v slots="$slots" '
     NR == 1 { for (i = 1; i <= NF; i++) if ($i == "bck") column = i }
     $1 == backend && index(slots, " " $2 " ") && $column == 1 { found = 1 } END { exit !found }'
@@ -71,8 +73,8 @@ only_in_need() {
 # Columns of `show servers state`: be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state …
 # Operational state 2 is up. Admin state 4 only remembers that the slot was free when the proxy started.
 wait_serving() {
-  local address told deadline joined=()
-  for address in "$@"; do joined+=("$(slot_of "$address")=$address"); done
+  local address slot told deadline joined=()
+  for address in "$@"; do find_slot "$address" && joined+=("$slot=$address"); done
   deadline=$(($(now) + 500))
   until told=$(proxy_say admin "show servers state $stack.$app") &&
     awk -v joined="${joined[*]}" '$6 == 2 && ($7 == 0 || $7 == 4) { up[$4 "=" $5] }
@@ -195,7 +197,7 @@ rest_slots() {
   local address slot commands=()
   read_slots
   for address in "$@"; do
-    slot=$(slot_of "$address")
+    find_slot "$address"
     [[ ${slot_mode[${slot:-none}]:-} != backup ]] || commands+=("set server $stack.$app/$slot state maint")
   done
   ((${#commands[@]} == 0)) || proxy_say admin "${commands[@]}" >/dev/null

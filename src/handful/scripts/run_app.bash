@@ -1,6 +1,6 @@
 # Runs one release on this machine: new instances start, prove their health, take over, and the old ones drain.
 : "${stack:?}" "${app:?}" "${release:?}" "${image:?}" "${port?}" "${network:?}" "${strategy:?}" "${memory?}" "${cpus?}" "${health_kind:?}" "${health_path?}" "${health_host?}" "${health_every_ms:?}" "${health_within_ms:?}" "${stop_timeout:?}" "${drain_timeout:?}" "${path:?}"
-# uses: prelude lib_instances lib_health lib_fragment lib_proxy lib_drain lib_aside lib_scale lib_drift lib_measure lib_revert
+# uses: prelude lib_instances lib_health lib_word lib_fragment lib_proxy lib_switch lib_drain lib_aside lib_scale lib_drift lib_measure lib_revert
 
 # Not by way of `current`, which leads elsewhere one day: containers have files of this folder mounted.
 folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -109,10 +109,13 @@ phase_wait() {
   deadline=$((started_at + health_within_ms / 10))
   while read -r name address; do wait_healthy "$name" "$address" "$deadline"; done <"$journal/new"
   [[ -e $journal/kept ]] || side_script after_start
+  [[ -z $port || $network == host ]] || prepare_switch
 }
 
-# The commit point is the rename of `current`; what the proxy has on disk is right at every moment.
+# phase_switch [WORD]: the commit point is the rename of `current`; what the proxy has on disk is right at every moment.
 phase_switch() {
+  # Here and not in a script of its own: that one's start would come between the word and the first answer.
+  [[ -z ${1:-} ]] || wait_for_word "$1"
   [[ -z ${HANDFUL_SESSION:-} ]] || : >"$HANDFUL_SESSION/switching"
   lock_machine
   : >"$journal/switched"
@@ -130,61 +133,6 @@ phase_switch() {
   else
     event switched "$app runs $release" release "$release"
   fi
-}
-
-# switch_traffic [reload]: whether a reload is needed or asked for.
-switch_traffic() {
-  local slot new=() old=() serving=() kept count keys
-  mapfile -t kept < <(kept_addresses)
-  count=$(slots_for "$(($(wc -l <"$journal/new") + ${#kept[@]}))")
-  mapfile -t new < <(awk '{ print $2 }' "$journal/new")
-  mapfile -t keys < <(wanted_routes)
-  know_subnet
-  read_slots
-  for slot in "${!slot_mode[@]}"; do
-    [[ ${slot_mode[$slot]} != disabled && " ${new[*]} ${kept[*]} " != *" ${slot_address[$slot]} "* ]] || continue
-    old+=("${slot_address[$slot]}")
-    [[ ${slot_mode[$slot]} != active ]] || serving+=("${slot_address[$slot]}")
-  done
-  give_slots backup "${new[@]}"
-  if ((${#slot_mode[@]} > count)); then count=${#slot_mode[@]}; fi
-  if [[ -n ${1:-} ]] || needs_reload "$count" || only_in_need "${new[@]}" || { ((${#domains[@]})) && [[ ! -e $conf/10-edge.cfg ]]; }; then
-    by_reload "$count"
-  else
-    by_runtime "$(count_slots)"
-  fi
-}
-
-by_runtime() {
-  write_fragment "$1"
-  # Those that drain already may rest: a drain would wake them.
-  join_slots "${new[@]}"
-  leave_slots "${serving[@]}"
-  point_current "releases/$release"
-  turn_slots
-  write_fragment "$1"
-  set_routes runtime "${keys[@]}"
-  edge_is_right || { write_edge && reload_proxy; }
-}
-
-by_reload() {
-  point_current "releases/$release"
-  turn_slots
-  write_fragment "$1"
-  set_routes disk "${keys[@]}"
-  write_edge
-  reload_proxy
-  leave_slots "${old[@]}"
-}
-
-turn_slots() {
-  give_slots active "${new[@]}"
-  give_slots backup "${old[@]}"
-}
-
-point_current() {
-  ln -sfn "$1" "$app_folder/current.new"
-  mv -T "$app_folder/current.new" "$app_folder/current"
 }
 
 # phase_resume RELEASE: a switch that was cut short after its commit point; the proxy's files follow `current`.
@@ -292,7 +240,7 @@ history_end() {
 }
 
 case ${1:-all} in
-  all | start | scale | wait | switch | promote | finish | release_command) "phase_${1:-all}" ;;
-  resume | revert | drain | drift | mend | scale_to | one_off) "phase_$1" "${@:2}" ;;
+  all | start | scale | wait | promote | finish | release_command) "phase_${1:-all}" ;;
+  switch | resume | revert | drain | drift | mend | scale_to | one_off) "phase_$1" "${@:2}" ;;
   *) fail "usage: bash run_app.bash   (starts this release without downtime)" ;;
 esac
