@@ -5,7 +5,7 @@ wait_for_word() {
   local word=$1 here=${HANDFUL_SESSION:-} session nothing
   [[ -n $here ]] || return 0
   session=$(<"$here/session")
-  # Nobody writes to it: reading from it waits without starting a program, of which there would be 50 a second.
+  # Nobody writes to it: reading from it waits without starting a program, of which there would be 200 a second.
   exec {nothing}<> <(:)
   event waits "" word "$word"
   until [[ -e $here/told-$word ]]; do
@@ -15,7 +15,7 @@ wait_for_word() {
       [[ -e $here/switching ]] || fail "the operator is gone"
       break
     fi
-    read -r -t 0.02 -u "$nothing" || true
+    read -r -t 0.005 -u "$nothing" || true
   done
   exec {nothing}<&-
 }
