@@ -41,7 +41,7 @@ def _spread(site: Site) -> Result:
         deploys.append(fleet.handful("deploy"))
         seen = [watch.seen() for watch in watches]
         spreads.append(1000 * (max(seen) - min(seen)))
-        site.say(f"run {run} of {SWITCHES}: {spreads[-1]:.0f} ms between the first machine's new answer and the last one's")
+        site.say(f"run {run} of {SWITCHES}: {spreads[-1]:.0f} ms between the first machine's new answer and the last's")
     spread_ms = median(spreads)
     limits = (Limit("from the first machine to the last", spread_ms, 50, " ms"),)
     return Result("switch", Pairs(deploys, deploys), limits, {"spread_ms": spread_ms})

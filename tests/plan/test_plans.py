@@ -171,6 +171,7 @@ def _with_other_stacks(facts: Facts, told: Mapping[str, Mapping[str, int]]) -> F
 
 CHANGES: Mapping[str, Callable[[Facts, Any], Facts]] = {
     "drift": lambda facts, told: replace(facts, drift={name: tuple(lines) for name, lines in told.items()}),
+    "away": lambda facts, told: replace(facts, proxy_files={"maintenance.map": "".join(f"{STACK}.{app} {page}\n" for app, page in told.items())}),
     "memory": lambda facts, told: replace(facts, containers=tuple(replace(c, memory=told.get(c.instance, 0)) for c in facts.containers)),
     "images_gone": lambda facts, told: replace(facts, images=tuple(each for each in facts.images if each not in told)),
     "clock": lambda facts, told: replace(facts, clock=told),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from script_edge import HOST, body, edge
+from script_pair import learn
 from script_poll import until
 from script_traffic import Traffic
 from script_whole import wholly_in
@@ -120,8 +121,8 @@ def test_names_that_were_changed(ready: Machine, web: Made) -> None:
 
 def test_the_proxy_s_own_files(ready: Machine, web: Made) -> None:
     """Setting the machine up again puts them right, without a lost request."""
-    for name in ("conf/00-global.cfg", "edge.cfg"):
-        with (ready.root / "proxy" / name).open("a") as opened:
+    for name in ("proxy/conf/00-global.cfg", "proxy/conf/10-edge.cfg", "fronts.bash"):
+        with (ready.root / name).open("a") as opened:
             opened.write("# mine\n")
         assert drift(ready) == {"": [f"file {name}"]}
         with Traffic(ready) as traffic:
@@ -130,6 +131,44 @@ def test_the_proxy_s_own_files(ready: Machine, web: Made) -> None:
         assert traffic.failures == []
         assert drift(ready) == {}
     assert web.number == 1
+
+
+def test_a_file_of_nobodys_in_the_proxys_folder_is_set_aside(ready: Machine, web: Made) -> None:
+    """It is read by the proxy at the next reload; whoever put it there finds it again."""
+    (ready.root / "proxy/conf/90-mine.cfg").write_text("listen mine\n  mode http\n  bind 127.0.0.1:9999\n")
+    assert drift(ready) == {"": ["stranger proxy/conf/90-mine.cfg"]}
+    ready.set_up()
+    assert drift(ready) == {}
+    assert (ready.root / "proxy/aside/90-mine.cfg").exists()
+    assert ready.get().startswith(f"200 {web.id} ")
+
+
+@pytest.mark.parametrize("file", ["50-shop.web.cfg", "routes.map"])
+def test_what_an_edge_has_of_an_app_elsewhere(pair: tuple[Machine, Machine], file: str) -> None:
+    """The same text, learned again, puts it right."""
+    _, m2 = pair
+    web = m2.make(1, domains=[HOST])
+    learn(m2, web, "m2", ("m1",), more=(f"route {HOST}/",))
+    assert drift(m2) == {}
+    changed = m2.root / "proxy/conf" / file
+    changed.write_text("")
+    assert drift(m2) == {"web": ["reach"]}
+    learn(m2, web, "m2", ("m1",), more=(f"route {HOST}/",))
+    assert drift(m2) == {}
+    assert changed.read_text()
+
+
+def test_who_asks_whether_an_app_is_ready(pair: tuple[Machine, Machine]) -> None:
+    """Setting the machine up again puts the proxy's file right, and the running proxy."""
+    m1, _ = pair
+    web = m1.make(1)
+    learn(m1, web, "m1")
+    m1.deployed(web)
+    assert drift(m1) == {}
+    (m1.root / "proxy/conf/20-ready.cfg").unlink()
+    assert drift(m1) == {"": ["file proxy/conf/20-ready.cfg"]}
+    m1.set_up()
+    assert drift(m1) == {}
 
 
 def test_an_app_without_a_port_has_nothing_to_mend_at_the_proxy(ready: Machine) -> None:

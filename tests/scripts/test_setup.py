@@ -123,7 +123,8 @@ def test_a_proxy_that_does_not_start(ready: Machine) -> None:
     """It says what the proxy wrote; the old one serves on."""
     made = ready.deployed(ready.make(1))
     ready.docker.images[NEXT] = Behaviour()
-    (ready.root / "proxy/conf/60-broken.cfg").write_text("nonsense\n")
+    with ready.fragment().open("a") as opened:
+        opened.write("nonsense\n")
     said = ready.alone("setup_proxy", image=NEXT)
     assert said.failed["text"] == "the proxy did not start in 10 s"
     assert "nonsense" in said.failed["detail"]

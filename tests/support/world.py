@@ -229,6 +229,14 @@ def _run_release(facts: Facts, step: Step, work: Work) -> Facts:
             return facts
 
 
+def _maintenance(facts: Facts, step: Step, work: Work) -> Facts:
+    del work
+    app, page = f"{step.values['stack']}.{step.values['app']}", step.values["page"]
+    others = [line for line in facts.proxy_files.get("maintenance.map", "").splitlines() if line.split()[0] != app]
+    lines = [*others, f"{app} {page}"] if page else others
+    return replace(facts, proxy_files={**facts.proxy_files, "maintenance.map": "".join(f"{line}\n" for line in lines)})
+
+
 def _switch_together(facts: Facts, step: Step, work: Work) -> Facts:
     del work
     return _app(facts, step, current=step.values["release"])
@@ -311,7 +319,7 @@ def _remove_app(facts: Facts, step: Step, work: Work) -> Facts:
 
 STEPS: Mapping[str, Callable[[Facts, Step, Work], Facts]] = {
     "setup_network": _setup_network, "setup_names": _setup_part, "setup_proxy": _setup_part,
-    "setup_done": _setup_done, "ensure_network": _ensure_network, "place_app": _place_app, "reach_app": _reach_app, "await_word": _await_word, "switch_together": _switch_together,
+    "setup_done": _setup_done, "ensure_network": _ensure_network, "place_app": _place_app, "reach_app": _reach_app, "await_word": _await_word, "switch_together": _switch_together, "maintenance": _maintenance,
     "keep_hours": _keep_hours, "replace_release": _replace_release, "mend_app": _mend_app, "mend_names": _mend_names, "receive_release": _receive_release, "run_release": _run_release, "stop_app": _stop_app, "remove_app": _remove_app,
 }
 

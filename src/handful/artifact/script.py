@@ -57,13 +57,14 @@ def observe(stack: str, *, whole: bool = True, check: bool = False) -> str:
 
     `check`: with what was changed by hand.
     """
-    return stand_alone("observe", {"stack": stack, "whole": "check" if check else "yes" if whole else ""})
+    values = {"stack": stack, "whole": "check" if check else "yes" if whole else ""}
+    return stand_alone("observe", values, also=("lib_fragment", "lib_parts") if check else ())
 
 
-def stand_alone(name: str, values: Mapping[str, str]) -> str:
-    """Return a script that is run by itself: its values, its libraries, its text."""
+def stand_alone(name: str, values: Mapping[str, str], *, also: Iterable[str] = ()) -> str:
+    """Return a script that is run by itself: its values, its libraries (and those of `also`), its text."""
     head = "\n".join(assignment(key, value) for key, value in values.items())
-    return f"{head}\n{_texts(uses(name))}\n{source(name)}"
+    return f"{head}\n{_texts((*uses(name), *also))}\n{source(name)}"
 
 
 def work_script(plan: Plan, work: Work, holder: str) -> str:

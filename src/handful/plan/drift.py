@@ -34,8 +34,19 @@ def gaps(goal: Goal, name: str, machine: str) -> tuple[str, ...]:
 
 def parts(here: Facts) -> tuple[str, ...]:
     """Return sentences about the machine's own parts."""
-    told = here.drift.get("", ())
-    return tuple("its names differ" if line == "names" else f"{line.removeprefix('file ')} was edited" for line in told)
+    return tuple(_part(line) for line in here.drift.get("", ()))
+
+
+def parts_differ(here: Facts) -> bool:
+    """Whether setting the machine up again puts something right."""
+    return any(line != "names" for line in here.drift.get("", ()))
+
+
+def _part(line: str) -> str:
+    kind, _, name = line.partition(" ")
+    if kind == "names":
+        return "its names differ"
+    return f"{name} is not handful's, and is set aside" if kind == "stranger" else f"{name} was edited"
 
 
 def _changed(each: Container, wanted: Release) -> list[str]:

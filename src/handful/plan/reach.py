@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from handful.plan.model import Goal
 
 
+EDITED = "what the proxy has of it differs"
+
+
 @dataclass(frozen=True)
 class Served:
     """An app with a port: its number, the settings of what is to run, where it will run, and what it leaves.
@@ -147,11 +150,12 @@ def _edge_lines(config: Config, machine: str, settings: Mapping[str, Any], *, ru
 class Known:
     """What a machine learns of apps: texts before anything moves, and those that change in the end.
 
-    An empty text: nothing beyond the instances here.
+    An empty text: nothing beyond the instances here. `edited`: of whose text somebody has changed what became of it.
     """
 
     first: Mapping[str, str]
     last: Mapping[str, str]
+    edited: Collection[str] = ()
 
 
 def changes(goal: Goal, apps: Mapping[str, Served], removals: Iterable[Change]) -> dict[str, Known]:
@@ -168,8 +172,9 @@ def changes(goal: Goal, apps: Mapping[str, Served], removals: Iterable[Change]) 
         last = _kept(present, stay_then) | texts(goal, machine, apps, then, final=True)
         placed = machine in then or any(machine in machines_of(name, goal.config) for name in goal.releases)
         if here.docker and (placed or here.parts):
-            first = {name: text for name, text in first.items() if present.get(name) != text}
-            found[machine] = Known(first, _differences({**present, **first}, last))
+            edited = {name for name, told in here.drift.items() if "reach" in told}
+            first = {name: text for name, text in first.items() if present.get(name) != text or name in edited}
+            found[machine] = Known(first, _differences({**present, **first}, last), edited)
         else:
             found[machine] = Known({}, {})
     return found
@@ -183,7 +188,7 @@ def told(known: Mapping[str, Known], others: Iterable[Change]) -> list[Change]:
     """Return what a plan says of it, where nothing else is said of the app on the machine."""
     busy = {(change.machine, change.app) for change in others if change.action != "nothing"}
     return [
-        Change(machine, app, "reach", reasons=(_places(text),))
+        Change(machine, app, "reach", reasons=(EDITED if app in each.edited else _places(text),))
         for machine, each in known.items()
         for app, text in (dict(each.first) | dict(each.last)).items()
         if (machine, app) not in busy

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Literal
 
 from handful.plan.conflicts import PARTS
+from handful.plan.drift import parts_differ
 from handful.plan.hours import lines, spans
 from handful.plan.model import Step
 from handful.plan.order import levels
@@ -38,8 +39,7 @@ def setup_is_done(facts: Facts, images: Mapping[str, str]) -> bool:
     # By name: while an older proxy drains, two containers are the part `proxy`.
     parts = {c.name: c.image for c in facts.containers if c.running and c.part}
     same = all(parts.get(f"handful-{part}") == images[part] for part in ("names", "proxy"))
-    edited = any(line.startswith("file ") for line in facts.drift.get("", ()))
-    return same and facts.service_range_local and facts.parts.get("parts") == PARTS and not edited
+    return same and facts.service_range_local and facts.parts.get("parts") == PARTS and not parts_differ(facts)
 
 
 def place(stack: str, name: str, number: int | None, count: int, keep: int) -> Step:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from handful.errors import PlanRefused
 from handful.plan import drift, reach, steps
+from handful.plan.away import away
 from handful.plan.conflicts import check_disk, check_machine
 from handful.plan.model import Step, Work
 from handful.plan.order import machines_of, needed
@@ -38,7 +39,8 @@ def make_waves(goal: Goal, changes: Sequence[Change]) -> tuple[tuple[tuple[Work,
     set_up = {work.machine for work in learning}
     works = [_turn(goal, machine, changes, given, set_up) for machine in goal.facts]
     turns = _turns(goal, _moves(changes), [work for work in works if work.steps])
-    forgetting = tuple(Work(machine, _written(goal, each.last)) for machine, each in known.items() if each.last)
+    last = {machine: each.last for machine, each in known.items() if each.last}
+    forgetting = tuple(Work(machine, _written(goal, machine, texts)) for machine, texts in last.items())
     leaving = [_leave(goal, machine, removals) for machine in goal.facts]
     waves = (learning, *turns, forgetting, *((work,) for work in leaving if work.steps))
     return tuple(wave for wave in waves if wave), reach.told(known, changes)
@@ -50,12 +52,13 @@ def _learn(goal: Goal, machine: str, texts: Mapping[str, str], names: Collection
     first = steps.setup(goal.facts[machine], goal.intent.images, goal.intent.handful)
     images = _images(goal.facts[machine], (), first, goal.intent.images)
     mended = (steps.mend_names(goal.stack),) if machine in names else ()
-    return Work(machine, (*first, *_written(goal, texts), *mended), images=images)
+    return Work(machine, (*first, *_written(goal, machine, texts), *mended), images=images)
 
 
-def _written(goal: Goal, texts: Mapping[str, str]) -> tuple[Step, ...]:
+def _written(goal: Goal, machine: str, texts: Mapping[str, str]) -> tuple[Step, ...]:
     written = (steps.reach(goal.stack, app, text) for app, text in texts.items())
-    return (Step("ensure_network", {"stack": goal.stack}), *written)
+    # Before the machine takes an app's public traffic.
+    return (Step("ensure_network", {"stack": goal.stack}), *away(goal, machine, texts), *written)
 
 
 def _leave(goal: Goal, machine: str, removals: Iterable[Change]) -> Work:
@@ -109,7 +112,7 @@ def _turn(
         check_disk(here, 0)
     inner = _app_steps(goal, machine, changes, (*uploads, *edited), given) if moving else ()
     mends = tuple(steps.mend(goal.stack, app) for app in mending)
-    return Work(machine, (*first, *mends, *inner), (*uploads, *edited), images)
+    return Work(machine, (*first, *away(goal, machine, moving), *mends, *inner), (*uploads, *edited), images)
 
 
 def _check_uploads(machine: str, uploads: tuple[Release, ...], intent: Intent) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from handful.errors import HandfulError
+from handful.plan.away import pages
 from handful.plan.hours import wanted
 from handful.plan.order import edges_of, machines_of
 from handful.report.table import ago, size, table
@@ -58,8 +59,7 @@ def passing(config: Config, stack: str, facts: Mapping[str, Facts]) -> list[str]
     """Return a sentence for what is otherwise than usual for a time: maintenance, other numbers of instances."""
     found = []
     for name, each in facts.items():
-        lines = each.proxy_files.get("maintenance.map", "").splitlines()
-        away = {line.split()[0] for line in lines if " " in line}
+        away = pages(each)
         for app in config.apps:
             if f"{stack}.{app}" in away:
                 found.append(f"maintenance: {app} is away on {name}. Bring it back: handful maintenance off {app}")

@@ -181,10 +181,14 @@ own_fragment() {
 
 # write_elsewhere: the fragment of an app that has no instance here.
 write_elsewhere() {
-  local text number lines port elsewhere=yes
+  local text
+  text=$(elsewhere_text) && printf '%s\n' "$text" | put "$fragment"
+}
+elsewhere_text() {
+  local number lines port elsewhere=yes
   local -A slot_mode=()
   number=$(reached number) port=$(reached port) lines=$(grep -E '^(frontend|backend|bind|peers|sticky) ' "$reach")
-  text=$(fragment_text 0) && printf '%s\n' "$text" | put "$fragment"
+  fragment_text 0
 }
 
 # Slots by themselves, without those that follow them.
@@ -221,14 +225,31 @@ free_on_disk() {
 
 # Who asks whether an app has instances here asks on one port, for all apps: GET /ready/STACK/APP.
 write_ready() {
+  local text
+  text=$(ready_text)
+  if [[ -n $text ]]; then put "$conf/20-ready.cfg" <<<"$text"; else rm -f "$conf/20-ready.cfg"; fi
+}
+ready_text() {
   local fronts address
   fronts=$({ cat -- "$root"/stacks/*/reach/* "$root"/stacks/*/reach/.[a-z]* 2>/dev/null || true; } | sed -n 's/^front //p' | sort -u)
-  [[ -n $fronts ]] || { rm -f "$conf/20-ready.cfg" && return 0; }
-  {
-    printf '%s\n' '# Whether an app has a healthy instance here: the other machines ask.' 'frontend handful.ready' '  mode http' '  no log'
-    while read -r address; do printf '  bind %s:20000\n' "$address"; done <<<"$fronts"
-    printf '%s\n' '  use_backend %[path,field(3,/)].%[path,field(4,/)].ready'
-  } | put "$conf/20-ready.cfg"
+  [[ -n $fronts ]] || return 0
+  printf '%s\n' '# Whether an app has a healthy instance here: the other machines ask.' 'frontend handful.ready' '  mode http' '  no log'
+  while read -r address; do printf '  bind %s:20000\n' "$address"; done <<<"$fronts"
+  printf '%s\n' '  use_backend %[path,field(3,/)].%[path,field(4,/)].ready'
+}
+
+# strangers: files in the proxy's folder that it reads and that are nobody's; an app's own is there as long as the app is known here.
+strangers() {
+  local file name folder
+  for file in "$conf"/*.cfg; do
+    name=${file##*/}
+    [[ -e $file && $name != 00-global.cfg && $name != 10-edge.cfg && $name != 20-ready.cfg ]] || continue
+    if [[ $name =~ ^50-([^.]+)\.([^.]+)\.cfg$ ]]; then
+      folder=$root/stacks/${BASH_REMATCH[1]}
+      [[ ! -e $folder/apps/${BASH_REMATCH[2]} && ! -e $folder/reach/${BASH_REMATCH[2]} && ! -e $folder/reach/.${BASH_REMATCH[2]} ]] || continue
+    fi
+    printf '%s\n' "$name"
+  done
 }
 
 # A container's packets leave this machine under its private address, which fronts trust: those to a front are dropped before that.

@@ -39,7 +39,7 @@ phase_scale_to() {
   put "$app_folder/instances" <<<"$1"
   phase_scale
   phase_wait
-  phase_switch
+  phase_switch ''
   phase_promote
   phase_finish
   outcome='done'

@@ -2,7 +2,7 @@
 : "${stack:?}" "${whole?}"
 # uses: prelude lib_proxy lib_drift lib_work
 # `whole` empty: without what only a plan asks for (images, and who holds which ports and addresses). `check`: also whether
-# anything was changed by hand.
+# anything was changed by hand, which lib_fragment and lib_parts know.
 
 # The document alone goes to stdout.
 exec 3>&2
@@ -79,12 +79,6 @@ containers() {
 }
 
 addresses() { ip -4 -o address show | awk '{ print $4 }'; }
-
-# What of the machine's own parts, and of the stack's names, was changed by hand.
-changed_parts() {
-  edited "$root/proxy" | grep -E '^file (edge|conf/00-global)\.cfg$' || true
-  [[ ! -d $root/stacks/$stack/apps ]] || names_are_right || echo names
-}
 
 put_machine() {
   local key value load up local_time ID='' VERSION_ID='' total=0 free=0
@@ -191,8 +185,14 @@ if [[ -n $whole ]]; then
   ask range ip -4 route show table local 10.210.0.0/16
 fi
 changed=()
-if [[ $whole == check && -e $root/proxy/checksums ]]; then
+if [[ $whole == check && -e $root/checksums ]]; then
   ask drift. changed_parts
+  for file in "$root/stacks/$stack"/reach/*; do
+    name=${file##*/}
+    [[ -f $file && ! -e $root/stacks/$stack/apps/$name/current ]] || continue
+    changed+=("$name")
+    ask "drift.$name" reached_drift "$name"
+  done
   for app_folder in "$root/stacks/$stack"/apps/*/current/; do
     [[ -e $app_folder/run_app.bash ]] || continue
     name=${app_folder%/current/} name=${name##*/} && changed+=("$name")

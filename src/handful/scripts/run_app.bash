@@ -15,7 +15,7 @@ phase_all() {
   history_begin
   phase_start
   phase_wait
-  phase_switch
+  phase_switch ''
   phase_promote
   phase_finish
   outcome='done'

@@ -1,12 +1,15 @@
 # Runs the proxy; a new image takes over beside the old one, so that no request is lost.
 : "${image:?}"
-# uses: prelude lib_proxy
+# uses: prelude lib_fragment lib_proxy
 lock_machine
 conf=$root/proxy/conf
 # Each image has a folder of its own for its sockets: two proxies stand side by side while one takes over.
 proxy_run=$root/proxy/run-${image##*:}
 mkdir -p "$conf" "$proxy_run"
-before=$(content "$conf/00-global.cfg"; content "$root/proxy/edge.cfg")
+# shellcheck disable=SC2034  # the other parts read it
+routes=$conf/routes.map fragment=$conf/none
+own_files() { cat -- "$conf"/{00-global,10-edge,20-ready}.cfg 2>/dev/null || true; }
+before=$(own_files)
 put "$conf/00-global.cfg" <<'CFG'
 # handful's proxy: what holds for every app. Each app has a file of its own beside this one.
 global
@@ -64,13 +67,18 @@ backend handful.maintenance
 CFG
 # Routes; who is away for maintenance; and whose last instance here is about to stop, which only the running proxy is told.
 for map in routes maintenance leaving; do [[ -e $conf/$map.map ]] || : >"$conf/$map.map"; done
-(cd "$root/proxy" && sha256sum ./edge.cfg ./conf/00-global.cfg >checksums)
+write_edge
+write_ready
+while read -r stranger; do
+  [[ -n $stranger ]] || continue
+  mkdir -p "$root/proxy/aside"
+  mv -- "$conf/$stranger" "$root/proxy/aside/"
+  before=
+  event setup "$conf/$stranger is not handful's: it is in $root/proxy/aside now"
+done < <(strangers; echo)
 case $(docker inspect --format '{{.Config.Image}} {{.State.Running}}' handful-proxy 2>/dev/null || true) in
   "$image true")
-    # shellcheck disable=SC2034  # lib_proxy reads it
-    routes=$conf/routes.map fragment=$conf/none
-    write_edge
-    [[ $before == "$(content "$conf/00-global.cfg"; content "$root/proxy/edge.cfg")" ]] || reload_proxy
+    [[ $before == "$(own_files)" ]] || reload_proxy
     exit 0
     ;;
   *" true") name=handful-proxy-next ;;
