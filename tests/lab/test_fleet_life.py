@@ -55,10 +55,10 @@ def test_an_edge_takes_the_public_traffic_of_all(project: Project, lab: Lab) -> 
     assert "Back soon" in ask(lab, "m2")
     assert "maintenance: web is away on m2" in project.handful("status").out
     assert "nothing to do" in project.handful("deploy").out
-    project.handful("maintenance", "off", "web")
-    assert ask(lab, "m2").endswith("\n200 ")
     project.write(machines=BOTH, private=True, edge=["m1", "m2"], web=tiny(**keys))
     project.handful("apply")
+    assert ["Back soon" in ask(lab, machine) for machine in BOTH] == [True, True]
+    project.handful("maintenance", "off", "web")
     assert [ask(lab, machine).endswith("\n200 ") for machine in BOTH] == [True, True]
     assert project.handful("plan", "--check").code == 0
 

@@ -7,6 +7,7 @@ import pytest
 from script_edge import HOST, body, edge
 from script_pair import learn
 from script_poll import until
+from script_tap import Answer
 from script_traffic import Traffic
 from script_whole import wholly_in
 
@@ -169,6 +170,22 @@ def test_who_asks_whether_an_app_is_ready(pair: tuple[Machine, Machine]) -> None
     assert drift(m1) == {"": ["file proxy/conf/20-ready.cfg"]}
     m1.set_up()
     assert drift(m1) == {}
+
+
+def test_what_keeps_hours(ready: Machine, web: Made) -> None:
+    """Its script as it was written, and a timer that runs."""
+    def keep() -> None:
+        assert ready.alone("keep_hours", stack="shop", app=web.app, hours="default 2", scaled="").code == 0
+
+    keep()
+    assert drift(ready) == {}
+    with (ready.root / "hours.bash").open("a") as opened:
+        opened.write("# mine\n")
+    assert drift(ready) == {"web": ["hours"]}
+    keep()
+    assert drift(ready) == {}
+    ready.tap.serve("systemctl", lambda call: Answer(status=3 if "is-active" in call.words else 0))
+    assert drift(ready) == {"web": ["hours"]}
 
 
 def test_an_app_without_a_port_has_nothing_to_mend_at_the_proxy(ready: Machine) -> None:

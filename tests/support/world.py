@@ -179,6 +179,7 @@ def _await_word(facts: Facts, step: Step, work: Work) -> Facts:
 def _keep_hours(facts: Facts, step: Step, work: Work) -> Facts:
     del work
     count, _, until = step.values["scaled"].partition(" ")
+    facts = _mended(facts, step.values["app"], "hours")
     return _app(facts, step, hours=step.values["hours"], scaled=(int(count), float(until)) if until else None)
 
 

@@ -27,8 +27,9 @@ def edits(goal: Goal, name: str, machine: str) -> tuple[str, ...]:
 def gaps(goal: Goal, name: str, machine: str) -> tuple[str, ...]:
     """Return sentences about what is mended beside the instances, which go on."""
     here, wanted = goal.facts[machine], goal.releases[name]
-    image = str(wanted.settings["image"])
-    found = ["what the proxy has of it differs"] if "traffic" in here.drift.get(name, ()) else []
+    image, told = str(wanted.settings["image"]), here.drift.get(name, ())
+    found = ["what the proxy has of it differs"] if "traffic" in told else []
+    found += ["what keeps its hours was changed"] if "hours" in told else []
     return tuple(found if image in here.images else [*found, f"its image {image} is not there"])
 
 

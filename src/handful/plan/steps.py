@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from handful.config.model import App
-    from handful.facts.model import Facts
+    from handful.facts.model import AppState, Facts
     from handful.plan.model import Goal
 
 
@@ -48,19 +48,22 @@ def place(stack: str, name: str, number: int | None, count: int, keep: int) -> S
     return Step("place_app", {**values, "instances": str(count), "keep": str(keep)})
 
 
-def keeps_hours(goal: Goal, name: str, machine: str) -> tuple[Step, ...]:
-    """Write down when an app has how many instances, where that differs from what the machine has."""
+def keeps_hours(goal: Goal, name: str, machine: str, *, again: bool = False) -> tuple[Step, ...]:
+    """Write down when an app has how many instances, where that differs from what the machine has, or `again`."""
     here, app, intent = goal.facts[machine], goal.config.apps[name], goal.intent
     state, scaled = here.app(goal.stack, name), ""
     if name in intent.counts and intent.seconds is not None:
         scaled = f"{intent.counts[name]} {round(here.clock + intent.seconds)}"
     elif name not in intent.counts and state.scaled is not None and here.clock < state.scaled[1]:
-        scaled = f"{state.scaled[0]} {round(state.scaled[1])}"
+        scaled = _scaled(state)
     hours = lines(app) if scaled or spans(app) else ""
-    told = f"{state.scaled[0]} {round(state.scaled[1])}" if state.scaled else ""
-    if (hours, scaled) == (state.hours, told):
+    if not again and (hours, scaled) == (state.hours, _scaled(state)):
         return ()
     return (Step("keep_hours", {"stack": goal.stack, "app": name, "hours": hours, "scaled": scaled}),)
+
+
+def _scaled(state: AppState) -> str:
+    return f"{state.scaled[0]} {round(state.scaled[1])}" if state.scaled else ""
 
 
 def end(action: Literal["stop", "remove"], stack: str, name: str, here: Facts) -> Step:
@@ -82,9 +85,12 @@ def receive(stack: str, app: str, release: str, *, again: bool = False) -> Step:
     return Step(name, {"stack": stack, "app": app, "release": release})
 
 
-def mend(stack: str, app: str) -> Step:
-    """Give the proxy an app's part anew."""
-    return Step("mend_app", {"stack": stack, "app": app})
+def mend(stack: str, app: str, here: Facts) -> tuple[Step, ...]:
+    """Give the proxy an app's part anew, and what keeps its hours."""
+    state, told = here.app(stack, app), here.drift.get(app, ())
+    values = {"stack": stack, "app": app}
+    hours = (Step("keep_hours", {**values, "hours": state.hours, "scaled": _scaled(state)}),) if "hours" in told else ()
+    return hours if told == ("hours",) else (Step("mend_app", values), *hours)
 
 
 def mend_names(stack: str) -> Step:

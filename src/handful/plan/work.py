@@ -111,7 +111,7 @@ def _turn(
     if images:
         check_disk(here, 0)
     inner = _app_steps(goal, machine, changes, (*uploads, *edited), given) if moving else ()
-    mends = tuple(steps.mend(goal.stack, app) for app in mending)
+    mends = tuple(step for app in mending for step in steps.mend(goal.stack, app, here))
     return Work(machine, (*first, *away(goal, machine, moving), *mends, *inner), (*uploads, *edited), images)
 
 
@@ -139,10 +139,14 @@ def _app_steps(
     return (
         Step("ensure_network", {"stack": stack}),
         *(_place(goal, app, machine, given) for app in moving),
-        *(step for app in moving for step in steps.keeps_hours(goal, app, machine)),
+        *(step for app in moving for step in _hours(goal, app, machine)),
         *(steps.receive(stack, each.app, each.id, again=each.id in _kept(goal, machine, each.app)) for each in uploads),
         *steps.run(stack, releases, apps, commands, together=together, fleet=len(moves) > 1, scaled=scaled),
     )
+
+
+def _hours(goal: Goal, app: str, machine: str) -> tuple[Step, ...]:
+    return steps.keeps_hours(goal, app, machine, again="hours" in goal.facts[machine].drift.get(app, ()))
 
 
 def _kept(goal: Goal, machine: str, app: str) -> Collection[str]:

@@ -34,6 +34,7 @@ for file in */apps/*/hours; do
   fi
 done
 HOURS
+sha256sum <"$root/hours.bash" | put "$root/hours.sum"
 mkdir -p "$folder/systemd/system"
 put "$folder/systemd/system/handful-hours.service" <<UNIT
 [Unit]

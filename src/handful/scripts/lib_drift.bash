@@ -1,8 +1,10 @@
 # What was changed here by hand since the last deploy, and the way back.
 
-# phase_drift: a line for each: `file NAME` of the release, or `traffic` when the proxy's part of the app is not as it is to be.
+# phase_drift: a line for each: `file NAME` of the release; `hours` when nobody keeps them, or not in the way that was written
+# down; `traffic` when the proxy's part of the app is not as it is to be.
 phase_drift() {
   edited "$folder"
+  [[ ! -s $app_folder/hours ]] || hours_are_kept || echo hours
   [[ -z $port || $network == host || -e $app_folder/stopped ]] || traffic_is_right || echo traffic
 }
 
@@ -12,6 +14,8 @@ edited() {
   (cd "$1" && find . -type f ! -name checksums -exec sha256sum {} + | sort) | comm -3 - <(sort "$1/checksums") |
     sed 's/^\t*[0-9a-f]*  \.\//file /' | sort -u
 }
+
+hours_are_kept() { systemctl --quiet is-active handful-hours.timer && [[ $(sha256sum <"$root/hours.bash") == "$(content "$root/hours.sum")" ]]; }
 
 traffic_is_right() {
   local addresses
