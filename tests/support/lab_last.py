@@ -16,11 +16,8 @@ if TYPE_CHECKING:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the lab's tests last and on one worker: two labs at once would make each other's times meaningless."""
+    """Put the lab's tests last: each of the two workers makes a lab of its own, and both take their turns together."""
     items.sort(key=_is_lab)
-    for item in items:
-        if _is_lab(item):
-            item.add_marker(pytest.mark.xdist_group("lab"))
 
 
 @pytest.hookimpl(wrapper=True)
