@@ -38,6 +38,15 @@ def test_the_public_gets_a_page_at_once_and_the_app_goes_on(ready: Machine) -> N
     assert len(ready.tap.lines("haproxy -c")) == reloads
 
 
+def test_a_machine_that_has_no_routes_yet_knows_it_from_the_first_on(ready: Machine) -> None:
+    """It becomes an edge while the app is away."""
+    maintenance(ready, PAGE)
+    ready.deployed(ready.make(1, domains=[HOST]))
+    assert body(edge(ready)) == PAGE
+    maintenance(ready, "")
+    assert body(edge(ready)).endswith("web-1")
+
+
 def test_it_outlives_a_deploy_and_a_restart_of_the_proxy(ready: Machine) -> None:
     """Until somebody says otherwise; and it goes with the app."""
     ready.deployed(ready.make(1, domains=[HOST]))
