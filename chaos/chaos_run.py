@@ -91,10 +91,13 @@ def run(seed: int, deploys: int, tried: dict[str, Tried], *, as_json: bool) -> T
             with Load([f"http://{site.address(machine)}:80" for machine in edges], "bench.localhost") as load:
                 code = deploy.run()
                 troubles = broken(site, deploy, before, code)
-            counts = count(deploy, load.result(), len(troubles))
+            summary = load.result()
+            counts = count(deploy, summary, len(troubles))
             tried[name] = tried.get(name, Tried()).plus(counts)
             line = {"deploy": number, "fault": name, "after_s": round(deploy.moment, 2), "code": code}
-            show({**line, "runs": site.versions(), "violations": troubles, **asdict(counts)}, as_json=as_json)
+            seen = [asdict(each) for each in summary.samples] if counts.failed else []
+            told_of = {"runs": site.versions(), "violations": troubles, "failures": seen}
+            show({**line, **told_of, **asdict(counts)}, as_json=as_json)
             told.faults[name] = told.faults.get(name, 0) + 1
             told.sent += counts.sent
             told.failed += counts.failed

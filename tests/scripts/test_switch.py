@@ -185,15 +185,20 @@ def test_what_drained_is_not_checked_while_it_stops(ready: Machine) -> None:
     assert resting < next(n for n, line in enumerate(lines) if "docker stop" in line)
 
 
-def test_a_connection_that_idles_since_a_reload_is_served(ready: Machine) -> None:
-    """It is still the old worker's, which knows of no other instances than its own: these stay until it has gone."""
+@pytest.mark.parametrize("deploys", [1, 3])
+def test_a_connection_that_idles_since_a_reload_is_served(ready: Machine, deploys: int) -> None:
+    """It is still the old worker's, which knows of no other instances than its own: these stay until it has gone.
+
+    However many deploys there have been since: only requests that are under way are ended by the third.
+    """
     ready.deployed(ready.make(1))
     request = b"GET / HTTP/1.1\r\nHost: web\r\n\r\n"
     with ready.connect("10.210.0.1", 8000) as idle:
         idle.sendall(request)
         assert idle.recv(4096).startswith(b"HTTP/1.1 200")
         ready.deployed(ready.make(2, timeouts={"response": "9s"}))
-        last = ready.deployed(ready.make(3, timeouts={"response": "9s"}))
+        for counter in range(3, 3 + deploys):
+            last = ready.deployed(ready.make(counter, timeouts={"response": "9s"}))
         seen = len(ready.tap.lines("show proc"))
         until(lambda: len(ready.tap.lines("show proc")) > seen + 12, "nothing drains")
         idle.sendall(request)

@@ -13,7 +13,7 @@ drain_apart() {
   exec 7<&-
 }
 
-# phase_drain TURN ID...: until nobody is served any more, or drain_timeout is over, or two more generations have begun to drain.
+# phase_drain TURN ID...: until nobody is served any more; who is, until drain_timeout is over, or two more generations have begun to drain.
 phase_drain() {
   local turn=$1 begun deadline addresses images image pause=0.2
   shift
@@ -24,7 +24,7 @@ phase_drain() {
   survey
   mapfile -t addresses < <(addresses_of "$@")
   if [[ -n $port && $network != host ]]; then
-    while latest "$turn" && serves "${addresses[@]}"; do
+    while serves "${addresses[@]}"; do
       sleep "$pause"
       # Each look costs the processor 20 ms: a long drain is looked at seldom.
       (($(now) < begun + 200)) || pause=1
@@ -45,10 +45,11 @@ latest() {
 }
 
 # serves ADDRESS...: whether somebody may still be served by them. A worker that a reload has left behind takes no commands (tried, 2.6):
-# who idles there since then comes back to these instances, until the proxy closes connections that idle, after 75 s.
+# who idles there since then comes back to these instances, until the proxy closes connections that idle, after 75 s. So they stay
+# for those however many deploys follow; what is under way is ended by the third.
 serves() {
   if busy "$@"; then
-    (($(now) < deadline))
+    latest "$turn" && (($(now) < deadline))
   else
     (($(now) < begun + 8000 && $(workers | wc -l) > 1))
   fi
