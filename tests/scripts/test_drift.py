@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from script_edge import HOST, body, edge
-from script_pair import learn
+from script_pair import PRIVATE, learn
 from script_poll import until
 from script_tap import Answer
 from script_traffic import Traffic
@@ -122,10 +123,12 @@ def test_names_that_were_changed(ready: Machine, web: Made) -> None:
 
 def test_the_proxy_s_own_files(ready: Machine, web: Made) -> None:
     """Setting the machine up again puts them right, without a lost request."""
-    for name in ("proxy/conf/00-global.cfg", "proxy/conf/10-edge.cfg", "fronts.bash"):
+    for name in ("proxy/conf/00-global.cfg", "proxy/conf/10-edge.cfg", "proxy/edge.cfg", "fronts.bash"):
         with (ready.root / name).open("a") as opened:
             opened.write("# mine\n")
-        assert drift(ready) == {"": [f"file {name}"]}
+        # The edge that is loaded differs from its pattern then, too.
+        others = ["file proxy/conf/10-edge.cfg"] if name == "proxy/edge.cfg" else []
+        assert drift(ready) == {"": [f"file {name}", *others]}
         with Traffic(ready) as traffic:
             ready.set_up()
             traffic.more()
@@ -134,11 +137,38 @@ def test_the_proxy_s_own_files(ready: Machine, web: Made) -> None:
     assert web.number == 1
 
 
+def listens(machine: Machine, port: int) -> bool:
+    """Whether somebody takes connections there."""
+    try:
+        machine.connect("127.0.0.1", port).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_what_was_written_and_never_read_is_told(ready: Machine, web: Made) -> None:
+    """Whoever set the machine up was cut short before the reload."""
+    (ready.root / "proxy/unread").touch()
+    assert drift(ready) == {"": ["unread"]}
+    reloads = len(ready.tap.lines("haproxy -c"))
+    ready.set_up()
+    assert len(ready.tap.lines("haproxy -c")) == reloads + 1
+    assert drift(ready) == {}
+    (ready.root / "checksums").unlink()
+    assert drift(ready) == {"": ["file checksums"]}
+    ready.set_up()
+    assert drift(ready) == {}
+    assert ready.get().startswith(f"200 {web.id} ")
+
+
 def test_a_file_of_nobodys_in_the_proxys_folder_is_set_aside(ready: Machine, web: Made) -> None:
     """It is read by the proxy at the next reload; whoever put it there finds it again."""
     (ready.root / "proxy/conf/90-mine.cfg").write_text("listen mine\n  mode http\n  bind 127.0.0.1:9999\n")
     assert drift(ready) == {"": ["stranger proxy/conf/90-mine.cfg"]}
+    reload(ready)
+    until(lambda: listens(ready, 9999))
     ready.set_up()
+    until(lambda: not listens(ready, 9999))
     assert drift(ready) == {}
     assert (ready.root / "proxy/aside/90-mine.cfg").exists()
     assert ready.get().startswith(f"200 {web.id} ")
@@ -161,15 +191,38 @@ def test_what_an_edge_has_of_an_app_elsewhere(pair: tuple[Machine, Machine], fil
 
 def test_who_asks_whether_an_app_is_ready(pair: tuple[Machine, Machine]) -> None:
     """Setting the machine up again puts the proxy's file right, and the running proxy."""
-    m1, _ = pair
+    m1, m2 = pair
     web = m1.make(1)
     learn(m1, web, "m1")
     m1.deployed(web)
     assert drift(m1) == {}
     (m1.root / "proxy/conf/20-ready.cfg").unlink()
+    reload(m1)
+    until(lambda: not ready_for_others(m2))
     assert drift(m1) == {"": ["file proxy/conf/20-ready.cfg"]}
     m1.set_up()
+    until(lambda: ready_for_others(m2))
     assert drift(m1) == {}
+
+
+def reload(machine: Machine) -> None:
+    """Let the proxy read its files, as somebody does who works by hand."""
+    with socket.socket(socket.AF_UNIX) as made:
+        made.connect(str(machine.root / "proxy/run/master.sock"))
+        made.sendall(b"reload\n")
+        made.shutdown(socket.SHUT_WR)
+        while made.recv(4096):
+            pass
+
+
+def ready_for_others(machine: Machine) -> bool:
+    """Whether the first machine says that it has instances of web."""
+    try:
+        with machine.connect(PRIVATE["m1"], 20000) as made:
+            made.sendall(b"GET /ready/shop/web HTTP/1.0\r\n\r\n")
+            return b" 200 " in made.recv(16)
+    except OSError:
+        return False
 
 
 def test_what_keeps_hours(ready: Machine, web: Made) -> None:

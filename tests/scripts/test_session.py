@@ -279,6 +279,19 @@ def test_little_is_left_to_do_once_the_word_is_said(ready: Machine) -> None:
     assert [line.split()[0] for line in calls[: told + 1]] == ["mv", "perl"]
 
 
+def test_a_release_of_an_older_handful_waits_for_the_word_too(ready: Machine) -> None:
+    """Its run_app.bash knows of no words."""
+    old, new = ready.deployed(ready.make(1)), ready.make(2)
+    new.files["run_app.bash"] = new.files["run_app.bash"].replace(b"wait_for_word", b"without_words")
+    running = in_a_fleet(ready, new)
+    with Heart(running):
+        waits(running, "switch-web")
+        assert ready.get().startswith(f"200 {old.id} ")
+        running.send(b"switch-web\nfinish\n")
+        assert running.end().outcome == "done"
+    wholly_in(ready, new)
+
+
 def test_what_changes_while_it_waits_is_seen(ready: Machine) -> None:
     """An older instance ends between the preparation and the word: its slot is free in what is written then."""
     ready.deployed(ready.make(1))

@@ -21,11 +21,17 @@ def pages(here: Facts) -> dict[str, str]:
 
 
 def away(goal: Goal, machine: str, apps: Iterable[str]) -> tuple[Step, ...]:
-    """Tell a machine that takes the public traffic of apps from now on which of them are away on the others."""
-    elsewhere = {app: page for here in goal.facts.values() for app, page in pages(here).items()}
-    unknown = {app: page for app, page in elsewhere.items() if app not in pages(goal.facts[machine])}
+    """Tell a machine that takes the public traffic of apps from now on which of them are away on the others.
+
+    One that has taken it before knows better: somebody may have brought the app back there.
+    """
+    here, config = goal.facts[machine], goal.config
+    led = {line.rpartition(" ")[2] for line in here.proxy_files.get("routes.map", "").splitlines()}
+    away_ = {app: page for each in goal.facts.values() for app, page in pages(each).items()}
+    known = led | pages(here).keys()
+    told = {app: away_.get(f"{goal.stack}.{app}", "") for app in apps if f"{goal.stack}.{app}" not in known}
     return tuple(
-        Step("maintenance", {"stack": goal.stack, "app": app, "page": unknown[f"{goal.stack}.{app}"]})
-        for app in apps
-        if f"{goal.stack}.{app}" in unknown and machine in edges_of(app, goal.config)
+        Step("maintenance", {"stack": goal.stack, "app": app, "page": page})
+        for app, page in told.items()
+        if page and app in config.apps and machine in edges_of(app, config)
     )

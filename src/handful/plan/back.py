@@ -199,7 +199,8 @@ def _past(entry: Mapping[str, Any], outcomes: Mapping[str, str], seconds: float)
 def came_to_nothing(past: Past, stack: str, facts: Mapping[str, Facts]) -> bool:
     """Whether a deploy began, never ended, and no machine shows anything of it."""
     states = [(each.app(stack, app), after) for each in facts.values() for app, (_, after) in past.apps.items()]
-    seen = any(after in {state.current, state.deploying} for state, after in states)
+    # A later deploy may have finished it, and gone on from there.
+    seen = any(after in {state.current, state.deploying, *state.released} for state, after in states)
     return past.outcome == "unfinished" and "done" not in past.outcomes.values() and not seen
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from handful.facts.model import Container, Facts
     from handful.plan.model import Goal, Release
+
+
+# What a machine tells in one word.
+SENTENCES = MappingProxyType({"names": "its names differ", "unread": "the proxy has not read its files"})
 
 
 def edited_files(here: Facts, app: str) -> tuple[str, ...]:
@@ -45,8 +50,8 @@ def parts_differ(here: Facts) -> bool:
 
 def _part(line: str) -> str:
     kind, _, name = line.partition(" ")
-    if kind == "names":
-        return "its names differ"
+    if kind in SENTENCES:
+        return SENTENCES[kind]
     return f"{name} is not handful's, and is set aside" if kind == "stranger" else f"{name} was edited"
 
 

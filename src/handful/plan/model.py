@@ -114,7 +114,7 @@ class Work:
     def learns(self) -> bool:
         """Whether the machine only learns where apps are: that is no deploy, and history does not tell of it."""
         scripts = {step.script for step in self.steps if not step.script.startswith("setup_")}
-        return bool(scripts & LEARNING) and scripts <= {*LEARNING, "ensure_network"}
+        return bool(scripts & LEARNING) and scripts <= {*LEARNING, "ensure_network", "maintenance"}
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,7 @@ def changes(goal: Goal, apps: Mapping[str, Served], removals: Iterable[Change]) 
         last = _kept(present, stay_then) | texts(goal, machine, apps, then, final=True)
         placed = machine in then or any(machine in machines_of(name, goal.config) for name in goal.releases)
         if here.docker and (placed or here.parts):
-            edited = {name for name, told in here.drift.items() if "reach" in told}
+            edited = {name for name, told in here.drift.items() if "reach" in told and (machine, name) not in runs}
             first = {name: text for name, text in first.items() if present.get(name) != text or name in edited}
             found[machine] = Known(first, _differences({**present, **first}, last), edited)
         else:

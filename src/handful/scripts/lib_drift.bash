@@ -15,7 +15,7 @@ edited() {
     sed 's/^\t*[0-9a-f]*  \.\//file /' | sort -u
 }
 
-hours_are_kept() { systemctl --quiet is-active handful-hours.timer && [[ $(sha256sum <"$root/hours.bash") == "$(content "$root/hours.sum")" ]]; }
+hours_are_kept() { systemctl --quiet is-active handful-hours.timer && [[ -s $root/hours.sum && $(sha256sum <"$root/hours.bash") == "$(content "$root/hours.sum")" ]]; }
 
 traffic_is_right() {
   local addresses

@@ -4,6 +4,8 @@
 # up again mends; `names`.
 changed_parts() {
   local sum file conf=$root/proxy/conf routes=$root/proxy/conf/routes.map
+  [[ -e $root/checksums ]] || echo 'file checksums'
+  [[ ! -e $root/proxy/unread ]] || echo unread
   while read -r sum file; do
     [[ -z $sum || $(sha256sum 2>/dev/null <"$root/$file") == "$sum "* ]] || printf 'file %s\n' "$file"
   done < <(content "$root/checksums"; echo)

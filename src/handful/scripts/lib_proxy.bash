@@ -179,7 +179,7 @@ set_maintenance() {
   kept=$(awk -v me="$stack.$app" '$1 != me' "$map" 2>/dev/null || true)
   { [[ -z $kept ]] || printf '%s\n' "$kept"; [[ -z $1 ]] || printf '%s %s\n' "$stack.$app" "$1"; } | put "$map"
   # Without a route there is no edge yet; the reload that brings it reads the map.
-  [[ -e $conf/10-edge.cfg ]] || return 0
+  [[ -s $conf/routes.map || -e $conf/10-edge.cfg ]] || return 0
   said=$(proxy_say admin "del map $there $stack.$app")
   [[ -z $1 ]] || said=$(proxy_say admin "add map $there $stack.$app $1")
   # Done, it says nothing; that there was no such key is no trouble.

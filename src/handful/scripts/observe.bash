@@ -185,11 +185,12 @@ if [[ -n $whole ]]; then
   ask range ip -4 route show table local 10.210.0.0/16
 fi
 changed=()
-if [[ $whole == check && -e $root/checksums ]]; then
+if [[ $whole == check && -e $root/machine.json ]]; then
   ask drift. changed_parts
   for file in "$root/stacks/$stack"/reach/*; do
     name=${file##*/}
-    [[ -f $file && ! -e $root/stacks/$stack/apps/$name/current ]] || continue
+    # A link that leads nowhere is of an app that runs, and has lost its folder.
+    [[ -f $file && ! -L $root/stacks/$stack/apps/$name/current ]] || continue
     changed+=("$name")
     ask "drift.$name" reached_drift "$name"
   done

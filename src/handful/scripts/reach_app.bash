@@ -19,6 +19,8 @@ put_back() {
 # tell_proxy: the fragment as it is from now on; what runs here keeps its slots.
 tell_proxy() {
   folder=$app_folder/current
+  # It runs, and nobody knows how: what the proxy has of it stays until it is deployed again.
+  [[ ! -L $folder || -e $folder/served ]] || return 0
   local port keys=()
   port=$(sed -n 's/^port //p' "$folder/served" 2>/dev/null || true)
   if [[ -n $port && -e $fragment ]]; then

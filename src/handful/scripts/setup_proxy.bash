@@ -10,6 +10,9 @@ mkdir -p "$conf" "$proxy_run"
 routes=$conf/routes.map fragment=$conf/none
 own_files() { cat -- "$conf"/{00-global,10-edge,20-ready}.cfg 2>/dev/null || true; }
 before=$(own_files)
+# While it is there, the running proxy may not have read what is on disk: whoever was cut short in between left it.
+[[ ! -e $root/proxy/unread ]] || before=unread
+: >"$root/proxy/unread"
 put "$conf/00-global.cfg" <<'CFG'
 # handful's proxy: what holds for every app. Each app has a file of its own beside this one.
 global
@@ -79,6 +82,7 @@ done < <(strangers; echo)
 case $(docker inspect --format '{{.Config.Image}} {{.State.Running}}' handful-proxy 2>/dev/null || true) in
   "$image true")
     [[ $before == "$(own_files)" ]] || reload_proxy
+    rm "$root/proxy/unread"
     exit 0
     ;;
   *" true") name=handful-proxy-next ;;
@@ -99,6 +103,7 @@ until [[ $(docker inspect --format '{{.State.Running}}' "$name") == true && -S $
   sleep 0.05
 done
 ln -sfn "${proxy_run##*/}" "$root/proxy/run"
+rm "$root/proxy/unread"
 if [[ $name == handful-proxy-next ]]; then
   # The old one takes no new connections, and ends when it has answered those it has.
   old=handful-proxy-old-$(now)
