@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 RUNS = 5
 # Three machines share two cores here: one run tells little.
 SWITCHES = 9
+SECONDS_TO_SEE = 30
 WRK_SECONDS = 5
 HOST = "switch.localhost"
 UNIT = {"us": 0.001, "ms": 1.0, "s": 1000.0}
@@ -53,17 +54,22 @@ class _Watch:
     def __init__(self, address: str, version: str) -> None:
         """Begin."""
         self._address, self._version, self._at = address, version, 0.0
+        self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     def seen(self) -> float:
-        """Return when the version was first seen."""
-        self._thread.join(30)
+        """Return when the version was first seen. Raises TimeoutError."""
+        self._thread.join(SECONDS_TO_SEE)
+        if not self._at:
+            self._stop.set()
+            message = f"{self._address} did not answer with version {self._version} in {SECONDS_TO_SEE} s"
+            raise TimeoutError(message)
         return self._at
 
     def _watch(self) -> None:
         asked = HTTPConnection(self._address, timeout=10)
-        while not self._at:
+        while not self._at and not self._stop.is_set():
             asked.request("GET", "/", headers={"Host": HOST})
             if f"version={self._version} " in asked.getresponse().read().decode():
                 self._at = time.monotonic()

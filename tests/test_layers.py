@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from world import STEPS
 
-from handful.artifact.script import contract, uses
+from handful.artifact.script import CHECKING, contract, uses
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "handful"
@@ -160,7 +160,7 @@ def test_a_script_says_what_it_is_for_and_what_it_takes(path: Path) -> None:
     purpose, second, third, *_ = path.read_text(encoding="utf-8").splitlines()
     assert re.match(r"# [A-Z].*\.", purpose)
     if path.stem == "prelude" or path.stem.startswith("lib_"):
-        assert path.stem in {library for other in BASH for library in uses(other.stem)} | {"prelude", "lib_work", "lib_parts"}
+        assert path.stem in {library for other in BASH for library in uses(other.stem)} | {"prelude", "lib_work", *CHECKING}
     elif path.stem != "session":
         assert re.fullmatch(r': ("\$\{\w+:?\?\}" ?)+', second), "line 2 is the contract"
         assert re.fullmatch(r"# uses: prelude( lib_\w+)*", third), "line 3 names the libraries"

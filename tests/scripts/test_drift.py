@@ -152,10 +152,10 @@ def test_what_was_written_and_never_read_is_told(ready: Machine, web: Made) -> N
     assert drift(ready) == {"": ["unread"]}
     reloads = len(ready.tap.lines("haproxy -c"))
     ready.set_up()
-    assert len(ready.tap.lines("haproxy -c")) == reloads + 1
+    assert len(ready.tap.lines("haproxy -c")) > reloads
     assert drift(ready) == {}
     (ready.root / "checksums").unlink()
-    assert drift(ready) == {"": ["file checksums"]}
+    assert drift(ready) == {"": ["unknown"]}
     ready.set_up()
     assert drift(ready) == {}
     assert ready.get().startswith(f"200 {web.id} ")
@@ -248,12 +248,29 @@ def test_an_app_without_a_port_has_nothing_to_mend_at_the_proxy(ready: Machine) 
     assert not ready.fragment().exists()
 
 
+def test_two_broken_files_do_not_hold_each_other_up(ready: Machine, web: Made) -> None:
+    """Each is mended in its turn, the machine's own before; the proxy reads them when the last is right, and not before."""
+    ready.deployed(ready.make(1, app="api", number=2))
+    for app in ("web", "api"):
+        ready.fragment(app).write_text("nonsense\n")
+    (ready.root / "proxy/conf/00-global.cfg").write_text("nonsense\n")
+    with Traffic(ready) as traffic:
+        ready.set_up()
+        assert ready.begin([Step("mend_app", {"stack": "shop", "app": "web"})]).end().outcome == "done"
+        assert drift(ready) == {"": ["unread"], "api": ["traffic"]}
+        assert ready.begin([Step("mend_app", {"stack": "shop", "app": "api"})]).end().outcome == "done"
+        traffic.more()
+    assert traffic.failures == []
+    assert drift(ready) == {}
+    assert ready.get().startswith(f"200 {web.id} ")
+
+
 def test_what_the_proxy_refuses_does_not_stay(ready: Machine, web: Made) -> None:
-    """Another app's file is broken: the mending fails, and web's file is the one before."""
-    broken = ready.fragment("api")
-    broken.write_text("nonsense\n")
+    """What the release says of the proxy was edited, too: the mending fails, and web's file is the one before."""
     change_fragment(ready)
     before = ready.fragment().read_text()
+    with (ready.app() / "releases" / web.id / "proxy.cfg").open("a") as opened:
+        opened.write("backend nonsense\n")
     assert ready.begin([Step("mend_app", {"stack": "shop", "app": "web"})]).end().outcome == "failed"
     assert ready.fragment().read_text() == before
     assert web.number == 1

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from handful.plan.model import Plan, Release, Step, Value, Work
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
+# What `observe` needs besides when it looks for changes by hand: 15 KiB that other looks do not send.
+CHECKING = ("lib_fragment", "lib_parts")
 CONTRACT = re.compile(r'"\$\{(\w+)(:?)\?\}"')
 
 
@@ -58,7 +60,7 @@ def observe(stack: str, *, whole: bool = True, check: bool = False) -> str:
     `check`: with what was changed by hand.
     """
     values = {"stack": stack, "whole": "check" if check else "yes" if whole else ""}
-    return stand_alone("observe", values, also=("lib_fragment", "lib_parts") if check else ())
+    return stand_alone("observe", values, also=CHECKING if check else ())
 
 
 def stand_alone(name: str, values: Mapping[str, str], *, also: Iterable[str] = ()) -> str:

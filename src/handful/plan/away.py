@@ -27,9 +27,9 @@ def away(goal: Goal, machine: str, apps: Iterable[str]) -> tuple[Step, ...]:
     """
     here, config = goal.facts[machine], goal.config
     led = {line.rpartition(" ")[2] for line in here.proxy_files.get("routes.map", "").splitlines()}
-    away_ = {app: page for each in goal.facts.values() for app, page in pages(each).items()}
+    elsewhere = {app: page for each in goal.facts.values() for app, page in pages(each).items()}
     known = led | pages(here).keys()
-    told = {app: away_.get(f"{goal.stack}.{app}", "") for app in apps if f"{goal.stack}.{app}" not in known}
+    told = {app: elsewhere.get(f"{goal.stack}.{app}", "") for app in apps if f"{goal.stack}.{app}" not in known}
     return tuple(
         Step("maintenance", {"stack": goal.stack, "app": app, "page": page})
         for app, page in told.items()

@@ -10,8 +10,13 @@ if TYPE_CHECKING:
     from handful.plan.model import Goal, Release
 
 
+DIFFERS = "what the proxy has of it differs"
 # What a machine tells in one word.
-SENTENCES = MappingProxyType({"names": "its names differ", "unread": "the proxy has not read its files"})
+SENTENCES = MappingProxyType({
+    "names": "its names differ",
+    "unread": "the running proxy has not read all of its files",
+    "unknown": "nobody has written down what its files are to be",
+})
 
 
 def edited_files(here: Facts, app: str) -> tuple[str, ...]:
@@ -33,7 +38,7 @@ def gaps(goal: Goal, name: str, machine: str) -> tuple[str, ...]:
     """Return sentences about what is mended beside the instances, which go on."""
     here, wanted = goal.facts[machine], goal.releases[name]
     image, told = str(wanted.settings["image"]), here.drift.get(name, ())
-    found = ["what the proxy has of it differs"] if "traffic" in told else []
+    found = [DIFFERS] if "traffic" in told else []
     found += ["what keeps its hours was changed"] if "hours" in told else []
     return tuple(found if image in here.images else [*found, f"its image {image} is not there"])
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from handful.plan import drift
 from handful.plan.model import Change
 from handful.plan.order import machines_of
 
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
     from handful.config.model import Config
     from handful.plan.model import Goal
-
-
-EDITED = "what the proxy has of it differs"
 
 
 @dataclass(frozen=True)
@@ -188,7 +186,7 @@ def told(known: Mapping[str, Known], others: Iterable[Change]) -> list[Change]:
     """Return what a plan says of it, where nothing else is said of the app on the machine."""
     busy = {(change.machine, change.app) for change in others if change.action != "nothing"}
     return [
-        Change(machine, app, "reach", reasons=(EDITED if app in each.edited else _places(text),))
+        Change(machine, app, "reach", reasons=(drift.DIFFERS if app in each.edited else _places(text),))
         for machine, each in known.items()
         for app, text in (dict(each.first) | dict(each.last)).items()
         if (machine, app) not in busy

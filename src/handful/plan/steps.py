@@ -85,12 +85,9 @@ def receive(stack: str, app: str, release: str, *, again: bool = False) -> Step:
     return Step(name, {"stack": stack, "app": app, "release": release})
 
 
-def mend(stack: str, app: str, here: Facts) -> tuple[Step, ...]:
-    """Give the proxy an app's part anew, and what keeps its hours."""
-    state, told = here.app(stack, app), here.drift.get(app, ())
-    values = {"stack": stack, "app": app}
-    hours = (Step("keep_hours", {**values, "hours": state.hours, "scaled": _scaled(state)}),) if "hours" in told else ()
-    return hours if told == ("hours",) else (Step("mend_app", values), *hours)
+def mend(stack: str, app: str) -> Step:
+    """Give the proxy an app's part anew."""
+    return Step("mend_app", {"stack": stack, "app": app})
 
 
 def mend_names(stack: str) -> Step:

@@ -111,7 +111,7 @@ def _turn(
     if images:
         check_disk(here, 0)
     inner = _app_steps(goal, machine, changes, (*uploads, *edited), given) if moving else ()
-    mends = tuple(step for app in mending for step in steps.mend(goal.stack, app, here))
+    mends = tuple(step for app in mending for step in _mend(goal, app, machine))
     return Work(machine, (*first, *away(goal, machine, moving), *mends, *inner), (*uploads, *edited), images)
 
 
@@ -143,6 +143,11 @@ def _app_steps(
         *(steps.receive(stack, each.app, each.id, again=each.id in _kept(goal, machine, each.app)) for each in uploads),
         *steps.run(stack, releases, apps, commands, together=together, fleet=len(moves) > 1, scaled=scaled),
     )
+
+
+def _mend(goal: Goal, app: str, machine: str) -> tuple[Step, ...]:
+    only_hours = goal.facts[machine].drift.get(app) == ("hours",)
+    return (*(() if only_hours else (steps.mend(goal.stack, app),)), *_hours(goal, app, machine))
 
 
 def _hours(goal: Goal, app: str, machine: str) -> tuple[Step, ...]:

@@ -26,7 +26,7 @@ phase_drain() {
   if [[ -n $port && $network != host ]]; then
     while serves "${addresses[@]}"; do
       sleep "$pause"
-      # Each look costs the processor 20 ms: a long drain is looked at seldom.
+      # Each look starts a dozen programs: a long drain is looked at seldom.
       (($(now) < begun + 200)) || pause=1
     done
   fi

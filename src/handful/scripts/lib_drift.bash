@@ -46,7 +46,7 @@ phase_mend() {
   drop_routes disk "${keys[@]}"
   claim_routes "${keys[@]}"
   write_edge
-  (reload_proxy) || { restore_traffic "$fragment_before" "$routes_before"; exit "$said_why"; }
+  (reload_mended "$fragment_before" "$routes_before") || { restore_traffic "$fragment_before" "$routes_before"; exit "$said_why"; }
   unlock_machine
   event mended "the proxy's part of $app is as it is to be" app "$app"
 }

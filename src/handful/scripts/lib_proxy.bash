@@ -111,7 +111,7 @@ set_routes() {
   (($#)) || return 0
   [[ -e $routes ]] || : | put "$routes"
   for key in "$@"; do
-    owner=$(awk -v key="$key" '$1 == key { print $2 }' "$routes")
+    owner=$(owner_of "$key")
     case $owner in
       "$stack.$app") ;;
       '') commands+=("add map $routes_there $key $stack.$app") ;;
@@ -127,6 +127,8 @@ set_routes() {
   { [[ -z $kept ]] || printf '%s\n' "$kept"; for key in "$@"; do printf '%s %s\n' "$key" "$stack.$app"; done; } | put "$routes"
   [[ $how != runtime ]] || proxy_say admin "${commands[@]}" >/dev/null
 }
+# owner_of KEY: the stack.app that a route leads to.
+owner_of() { [[ ! -e $routes ]] || awk -v key="$1" '$1 == key { print $2 }' "$routes"; }
 present_routes() { [[ ! -e $routes ]] || awk -v me="$stack.$app" '$2 == me { print $1 }' "$routes"; }
 # stale_routes KEY...: this app's routes other than those.
 stale_routes() { present_routes | grep -vxF "$(printf '%s\n' "$@")" || true; }
@@ -145,7 +147,7 @@ give_back_routes() {
 claim_routes() {
   local key owner
   for key in "$@"; do
-    owner=$(awk -v key="$key" '$1 == key { print $2 }' "$routes")
+    owner=$(owner_of "$key")
     [[ -n $owner ]] || { printf '%s %s\n' "$key" "$stack.$app" >>"$routes" && continue; }
     [[ $owner == "$stack".* ]] || fail "$key already leads to $owner on this machine" "" "Take the domain from one of the two."
   done
@@ -206,22 +208,48 @@ rest_slots() {
 }
 
 # Takes the app's routes away, and its fragment, unless it is reached on other machines: an edge keeps its routes then.
-drop_traffic() {
+drop_traffic() { ! has_traffic || { write_no_traffic && reload_proxy; }; }
+has_traffic() { [[ -e $fragment || -e $reach || -n $(present_routes) ]]; }
+write_no_traffic() {
   local keys
-  [[ -e $fragment || -e $reach || -n $(present_routes) ]] || return 0
   if [[ -e $reach ]]; then write_elsewhere; else rm -f "$fragment"; fi
   mapfile -t keys < <(reached route)
   drop_routes disk "${keys[@]}"
   claim_routes "${keys[@]}"
   write_edge
-  reload_proxy
+}
+
+# reload_mended FRAGMENT ROUTES: as reload_proxy, after something was mended. What the proxy would refuse with these earlier texts
+# as well, another broken file keeps from being read: the mended one stays, and who mends the last of them has all of them read.
+reload_mended() {
+  if ! proxy_refuses; then
+    take_over
+  elif refused_before "$@"; then
+    : >"$root/proxy/unread"
+    event mended "the proxy reads the files of $app once another one, which it refuses, is right too" app "$app"
+  else
+    reload_proxy
+  fi
+}
+proxy_refuses() { ! docker exec handful-proxy haproxy -c -f /etc/haproxy/conf >/dev/null 2>&1; }
+refused_before() {
+  local fragment_now routes_now refused=''
+  fragment_now=$(content "$fragment") routes_now=$(content "$routes")
+  restore_traffic "$1" "$2"
+  ! proxy_refuses || refused=yes
+  restore_traffic "$fragment_now" "$routes_now"
+  [[ -n $refused ]]
 }
 
 # reload_proxy: checks the files first, then waits until a new worker has taken over.
 reload_proxy() {
-  local said told before newest deadline up unknown
+  local said
   said=$(docker exec handful-proxy haproxy -c -f /etc/haproxy/conf 2>&1) ||
     fail "the proxy refuses its new configuration" "$said" "The old one still serves."
+  take_over
+}
+take_over() {
+  local told before newest deadline up unknown
   before=$(newest_worker)
   up=$(proxy_peers 2)
   # No `docker kill`: Docker restarts no container after a crash that it was asked to send a signal to (tried, 20.10).
@@ -236,6 +264,7 @@ reload_proxy() {
   # A server that is checked begins as up: those that were not, and those that are new, must first show themselves.
   mapfile -t unknown < <(comm -23 <(proxy_peers '') <(printf '%s\n' "$up"))
   ((${#unknown[@]} == 0)) || proxy_say admin "${unknown[@]/%/ health down}" >/dev/null
+  rm -f "$root/proxy/unread"
 }
 
 # proxy_peers STATE: the servers that stand for other machines, those in that operational state (nothing: all), sorted.

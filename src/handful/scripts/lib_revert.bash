@@ -67,7 +67,7 @@ take_back() {
   before=$(content "$journal/before")
   if [[ -n $before ]]; then point_current "$before"; else rm -f "$app_folder/current"; fi
   mapfile -t keys <"$journal/routes"
-  mapfile -t new < <(awk '{ print $2 }' "$journal/new")
+  new_addresses
   if [[ ! -e $journal/fragment ]]; then
     drop_traffic
   elif [[ $strategy != recreate && $(without_slots "$fragment") == "$(without_slots "$journal/fragment")" ]]; then

@@ -2,14 +2,14 @@
 
 # prepare_switch [reload]: works out what the switch will write, so that only a moment passes between its word and the first
 # answer of a new instance. Folder `next` of the journal: before (the fragment as it is now), joining and switched (its next
-# two texts); new, old and serving (addresses; of the old ones, some drain already); reload, when that is needed or asked for.
+# two texts); old and serving (addresses; of the old ones, some drain already); reload, when that is needed or asked for.
 prepare_switch() {
   local slot new=() old=() serving=() kept count making=$journal/next.new
   rm -rf "$making" "$journal/next"
   mkdir "$making"
   mapfile -t kept < <(kept_addresses)
   count=$(slots_for "$(($(wc -l <"$journal/new") + ${#kept[@]}))")
-  mapfile -t new < <(awk '{ print $2 }' "$journal/new")
+  new_addresses
   know_subnet
   [[ ! -e $fragment ]] || cp -- "$fragment" "$making/before"
   read_slots
@@ -25,14 +25,19 @@ prepare_switch() {
   else
     count=$(count_slots)
   fi
-  own_fragment "$count" >"$making/joining"
+  [[ -e $making/reload ]] || own_fragment "$count" >"$making/joining"
   give_slots active "${new[@]}"
   give_slots backup "${old[@]}"
   own_fragment "$count" >"$making/switched"
-  one_per_line "${new[@]}" >"$making/new"
   one_per_line "${old[@]}" >"$making/old"
   one_per_line "${serving[@]}" >"$making/serving"
   mv -T "$making" "$journal/next"
+}
+# new_addresses: sets `new` to those of the instances that start, without starting a program.
+new_addresses() {
+  local address
+  new=()
+  while read -r _ address; do new+=("$address"); done <"$journal/new"
 }
 one_per_line() { (($# == 0)) || printf '%s\n' "$@"; }
 
@@ -40,7 +45,7 @@ one_per_line() { (($# == 0)) || printf '%s\n' "$@"; }
 switch_traffic() {
   local next=$journal/next keys new old serving
   [[ -z ${1:-} && -e $next ]] && same "$next/before" "$fragment" || prepare_switch "${1:-}"
-  mapfile -t new <"$next/new"
+  new_addresses
   mapfile -t old <"$next/old"
   mapfile -t serving <"$next/serving"
   if [[ -e $next/reload ]]; then by_reload; else by_runtime; fi

@@ -30,10 +30,11 @@ tell_proxy() {
     drop_routes disk "${keys[@]}"
     claim_routes "${keys[@]}"
     write_edge
-    reload_proxy
   else
-    drop_traffic
+    has_traffic || return 0
+    write_no_traffic
   fi
+  reload_mended "$fragment_before" "$routes_before"
 }
 
 mkdir -p "${reach%/*}"

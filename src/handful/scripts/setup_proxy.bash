@@ -12,6 +12,8 @@ own_files() { cat -- "$conf"/{00-global,10-edge,20-ready}.cfg 2>/dev/null || tru
 before=$(own_files)
 # While it is there, the running proxy may not have read what is on disk: whoever was cut short in between left it.
 [[ ! -e $root/proxy/unread ]] || before=unread
+refused=
+[[ -z $before ]] || ! proxy_refuses || refused=yes
 : >"$root/proxy/unread"
 put "$conf/00-global.cfg" <<'CFG'
 # handful's proxy: what holds for every app. Each app has a file of its own beside this one.
@@ -81,8 +83,13 @@ while read -r stranger; do
 done < <(strangers; echo)
 case $(docker inspect --format '{{.Config.Image}} {{.State.Running}}' handful-proxy 2>/dev/null || true) in
   "$image true")
+    # What keeps these from being read is mended after them.
+    if [[ -n $refused ]] && proxy_refuses; then
+      event setup "the proxy reads its files once those of the apps are right"
+      exit 0
+    fi
     [[ $before == "$(own_files)" ]] || reload_proxy
-    rm "$root/proxy/unread"
+    rm -f "$root/proxy/unread"
     exit 0
     ;;
   *" true") name=handful-proxy-next ;;
