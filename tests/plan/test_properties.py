@@ -37,7 +37,7 @@ APP = st.fixed_dictionaries({
     "machines": st.sets(st.sampled_from(MACHINES), min_size=1),
     "instances": st.integers(1, 3),
     "env": st.sampled_from([{}, {"A": "0"}, {"A": "1"}]),
-    "deploy": st.fixed_dictionaries({"keep": st.integers(1, 3), "strategy": st.sampled_from(["rolling", "recreate"])}),
+    "deploy": st.fixed_dictionaries({"keep": st.integers(1, 3), "strategy": st.sampled_from(["rolling", "all", "recreate"])}),
     "needs": st.sets(st.sampled_from(NAMES), max_size=2),
     "image": st.sampled_from([None, "postgres:17", SHARED]),
     "more": st.sampled_from([
@@ -52,8 +52,9 @@ ENDS: st.SearchStrategy[dict[str, str]] = st.just({}) | st.dictionaries(st.sampl
 COMMAND = st.sampled_from(["deploy", "deploy", "deploy", "apply", "rollback", "stop", "start", "restart", "remove"])
 # `file` tells which of two files the command is given with.
 ACT = st.tuples(COMMAND, st.sampled_from(NAMES), st.integers(0, 1), VERSIONS, ENDS)
-# `private`: the machines share their apps over a network of their own.
-TALE = st.tuples(st.sampled_from([1, 2, 3]), st.booleans(), FILE, FILE, st.lists(ACT, min_size=1, max_size=5))
+# None: the machines do not share their apps; else they do, over a network of their own, and those take public traffic.
+EDGES: st.SearchStrategy[set[str] | None] = st.none() | st.sets(st.sampled_from(MACHINES))
+TALE = st.tuples(st.sampled_from([1, 2, 3]), EDGES, FILE, FILE, st.lists(ACT, min_size=1, max_size=5))
 Act = tuple[str, str, int, dict[str, str], dict[str, str]]
 
 
@@ -61,12 +62,12 @@ class World:
     """The second of two files, and what is known of one to three machines after some acts with both of them."""
 
     def __init__(
-        self, count: int, files: list[dict[str, Any]], acts: list[Act], stack: str = "shop", *, private: bool = False
+        self, count: int, files: list[dict[str, Any]], acts: list[Act], stack: str = "shop", *, edges: set[str] | None = None
     ) -> None:
         self.machines = MACHINES[:count]
         self.acts = acts
-        fit = [fitting(each, self.machines, private=private) for each in files]
-        self.files = [config_of(each, self.machines, private=private) for each in fit]
+        fit = [fitting(each, self.machines, private=edges is not None) for each in files]
+        self.files = [config_of(each, self.machines, edges=edges) for each in fit]
         self.config = self.files[1]
         self.facts = self.after({name: ready(name) for name in self.machines}, acts, stack)
 
@@ -84,9 +85,9 @@ class World:
 
 def worlds(stack: str = "shop", *, faults: bool = True) -> st.SearchStrategy[World]:
     """Return worlds; without faults, every act ends well."""
-    def world(tale: tuple[int, bool, dict[str, Any], dict[str, Any], list[Act]]) -> World:
-        count, private, one, other, acts = tale
-        return World(count, [one, other], [(*act[:4], act[4] if faults else {}) for act in acts], stack, private=private)
+    def world(tale: tuple[int, set[str] | None, dict[str, Any], dict[str, Any], list[Act]]) -> World:
+        count, edges, one, other, acts = tale
+        return World(count, [one, other], [(*act[:4], act[4] if faults else {}) for act in acts], stack, edges=edges)
 
     return TALE.map(world)
 
@@ -109,12 +110,13 @@ def fitting(found: dict[str, Any], machines: list[str], *, private: bool) -> dic
     return fit
 
 
-def config_of(found: Mapping[str, Any], machines: list[str], *, private: bool = False) -> Config:
+def config_of(found: Mapping[str, Any], machines: list[str], *, edges: set[str] | None = None) -> Config:
     """Return the config of these apps."""
     told = {name: {"address": f"192.0.2.{number}"} for number, name in enumerate(machines, 1)}
-    if private:
+    if edges is not None:
         told = {name: {**each, "private": f"10.0.0.{number}"} for number, (name, each) in enumerate(told.items(), 1)}
-    return Config.model_validate({"project": "shop", "machines": told, "apps": dict(found)})
+    here = {"edge": taken} if (taken := sorted((edges or set()) & set(machines))) else {}
+    return Config.model_validate({"project": "shop", "machines": told, "apps": dict(found)} | here)
 
 
 def wanted(config: Config, facts: Mapping[str, Facts], what: str = "deploy", versions: Mapping[str, str] = {}) -> Plan:  # read only
@@ -132,6 +134,13 @@ def wanted(config: Config, facts: Mapping[str, Facts], what: str = "deploy", ver
 def steps_of(work: Work, phase: str) -> list[int]:
     """Return the places of a phase's steps among all steps."""
     return [place for place, step in enumerate(work.steps) if step.values.get("phase") == phase]
+
+
+def phase_of(step: Step) -> str:
+    """Return which phase of an app a step is; nothing for one that is none."""
+    phase = "switch" if step.script == "switch_together" else step.values.get("phase", "")
+    # Instances are added to those that run instead of beside them.
+    return "start" if phase == "scale" else str(phase)
 
 
 def turned(facts: Mapping[str, Facts]) -> dict[str, Facts]:
@@ -189,9 +198,9 @@ def test_the_old_stops_only_after_the_new_serves(world: World, versions: dict[st
             removed = [place for place, step in enumerate(work.steps) if step.script == "remove_app"]
             assert max(switched, default=-1) < min([*finished, *removed], default=len(work.steps))
             for app in {step.values["app"] for step in work.steps if step.script == "run_release"}:
-                phases = [step.values["phase"] for step in work.steps if step.values.get("app") == app if "phase" in step.values]
-                assert phases == PHASES[PHASES.index(phases[0]) :]
+                phases = [phase for step in work.steps if step.values.get("app") == app if (phase := phase_of(step))]
                 assert phases[0] in {"release_command", "start"}
+                assert phases == PHASES[PHASES.index(phases[0]) :]
 
 
 @given(worlds(), VERSIONS)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from script_traffic import Traffic
 from script_whole import wholly_in
 
 from handful.artifact.script import observe
+from handful.plan.conflicts import PARTS
 from handful.plan.model import Step
 from handful.plan.steps import receive
 
@@ -189,6 +191,17 @@ def test_what_an_edge_has_of_an_app_elsewhere(pair: tuple[Machine, Machine], fil
     assert changed.read_text()
 
 
+def test_another_text_is_another_version_of_the_proxys_part(pair: tuple[Machine, Machine]) -> None:
+    """Two operators with different texts would each find the other's changed by hand; with the version, the older one is refused.
+
+    When this fails: raise PARTS["proxy"] in plan/conflicts.py, and write down both here.
+    """
+    _, m2 = pair
+    learn(m2, m2.make(1, domains=[HOST]), "m2", ("m1",), more=(f"route {HOST}/",))
+    written = hashlib.sha256(m2.fragment().read_bytes()).hexdigest()[:12]
+    assert (PARTS["proxy"], written) == (3, "538419526e28")
+
+
 def test_who_asks_whether_an_app_is_ready(pair: tuple[Machine, Machine]) -> None:
     """Setting the machine up again puts the proxy's file right, and the running proxy."""
     m1, m2 = pair
@@ -237,6 +250,9 @@ def test_what_keeps_hours(ready: Machine, web: Made) -> None:
     assert drift(ready) == {"web": ["hours"]}
     keep()
     assert drift(ready) == {}
+    (ready.root / "hours.sum").unlink()
+    assert drift(ready) == {"web": ["hours"]}
+    keep()
     ready.tap.serve("systemctl", lambda call: Answer(status=3 if "is-active" in call.words else 0))
     assert drift(ready) == {"web": ["hours"]}
 

@@ -89,3 +89,11 @@ def test_before_the_last_instance_here_stops_the_others_take_over(pair: tuple[Ma
     assert (first.failures, second.failures) == ([], [])
     assert m1.proxy_says("show map /etc/haproxy/conf/leaving.map").strip() == ""
     until(lambda: len(m1.ready()) == 2)
+
+
+def test_an_edge_whose_file_is_gone_is_told_all_the_same(ready: Machine) -> None:
+    """Somebody removed the edge's part by hand; the running proxy has it still."""
+    ready.deployed(ready.make(1, domains=[HOST]))
+    (ready.root / "proxy/conf/10-edge.cfg").unlink()
+    maintenance(ready, "We are away")
+    assert body(edge(ready)) == "We are away"
