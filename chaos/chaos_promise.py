@@ -62,7 +62,7 @@ def verdict(name: str, wanted: str, before: Mapping[str, str], now: Mapping[str,
     wrong = [
         f"{machine} runs {version} after {before[machine]}, with exit code {code}"
         for machine, version in now.items()
-        if version not in allowed(name, wanted, before[machine], code)
+        if version not in allowed(name, wanted, before[machine], code, set(before.values()))
     ]
     may_differ = name in CUT_SHORT or fault.machine in MACHINES
     if len(set(now.values())) > len(set(before.values())) and not may_differ:
@@ -72,16 +72,22 @@ def verdict(name: str, wanted: str, before: Mapping[str, str], now: Mapping[str,
     return wrong
 
 
-def allowed(name: str, wanted: str, before: str, code: int) -> set[str]:
-    """Return the versions that a machine may run: who cuts a deploy short gets either, who fails leaves the old."""
+def allowed(name: str, wanted: str, before: str, code: int, anywhere: set[str]) -> set[str]:
+    """Return the versions that a machine may run: who cuts a deploy short gets either, who fails leaves the old.
+
+    `anywhere`: what ran before on any machine. A release that dies in use is taken back, and all go to the same one.
+    """
     fault = FAULTS[name]
     if fault.words == ("rollback",):
         return {str(number) for number in range(int(wanted) + 1)}
     if _dies(fault):
-        return {before}
+        return anywhere if fault.machine == "all" else {before}
     if code == 0:
         return {wanted}
-    return {before, wanted} if _cuts(name, fault) else {before} if name != "none" else {wanted}
+    # Of two at once, the other one may have brought it.
+    if _cuts(name, fault) or name == "two deploys at once":
+        return {before, wanted}
+    return {before} if name != "none" else {wanted}
 
 
 def _dies(fault: Fault) -> bool:

@@ -118,11 +118,32 @@ def way_back(config: Config, stack: str, facts: Mapping[str, Facts], app: str | 
         if not targets:
             message = f"deploy {undone.number} was the first of {', '.join(kept)}: there is nothing to go back to"
             raise PlanRefused(message, advice="See: handful history")
-        return _back(config, targets, undone.number, kept)
+        return _back(config, _reached(targets, past, stack, facts), undone.number, kept)
     current = {release for each in facts.values() if (release := each.app(stack, app).current)}
     undone = deploy_of(app, current, past, releases)
     shared = together([app], config.apps)
-    return _back(config, {name: to for name, to in undo(undone)[0].items() if name in shared}, undone.number)
+    targets = {name: to for name, to in undo(undone)[0].items() if name in shared}
+    return _back(config, _reached(targets, past, stack, facts), undone.number)
+
+
+def _reached(
+    targets: Mapping[str, str], past: Iterable[Past], stack: str, facts: Mapping[str, Facts]
+) -> dict[str, str]:
+    """Return releases that every machine has had: one that a deploy did not bring to all of them is undone, too."""
+    return {app: _on_all(app, to, tuple(past), stack, facts) for app, to in targets.items()}
+
+
+def _on_all(app: str, to: str, past: tuple[Past, ...], stack: str, facts: Mapping[str, Facts]) -> str:
+    states = {name: state for name, each in facts.items() if (state := each.app(stack, app)).current}
+    found = to
+    while lacking := [name for name, state in states.items() if found not in state.releases]:
+        brought = [each for each in past if each.apps.get(app, ("", ""))[1] == found]
+        # Where it was done and is not kept any more, nobody but the user knows what to do instead.
+        if not brought or any(each.outcomes.get(name) == "done" for each in brought for name in lacking):
+            return to
+        # What the first of them replaced came earlier: this ends.
+        found = brought[0].apps[app][0]
+    return found
 
 
 def last_deploy(past: Iterable[Past]) -> Past:
@@ -217,8 +238,8 @@ def _half_undone(past: Iterable[Past], stack: str, facts: Mapping[str, Facts]) -
 def _standing(past: Iterable[Past]) -> list[Past]:
     """Return deploys in force, each with the apps that it still has to answer for.
 
-    A rollback takes away what it undid, and itself. A removal takes an app out of all earlier deploys: its
-    releases are gone. A deploy that only finishes an earlier one on more machines takes its place.
+    A rollback takes away what it undid, what that had finished, and itself. A removal takes an app out of all earlier
+    deploys: its releases are gone. A deploy that only finishes an earlier one on more machines takes its place.
     """
     standing: list[Past] = []
     for each in past:
@@ -226,14 +247,26 @@ def _standing(past: Iterable[Past]) -> list[Past]:
             continue
         if each.undoes is not None:
             undone = each.undoes
-            standing = [_less(other, each.apps) if other.number == undone else other for other in standing]
-            standing = [other for other in standing if other.number != undone or undo(other)[0]]
+            standing = [_less(other, _taken_back(other, each, standing)) for other in standing]
+            standing = [other for other in standing if other.apps and (other.number != undone or undo(other)[0])]
             continue
         gone = {app for app, (_, after) in each.apps.items() if not after}
         new = {app: pair for app, pair in each.apps.items() if app not in gone and pair[0] != pair[1]}
         standing = _before(standing, new, gone)
         standing = [other for other in [*standing, replace(each, apps=new)] if other.apps]
     return standing
+
+
+def _taken_back(other: Past, rollback: Past, standing: Iterable[Past]) -> set[str]:
+    """Return the apps that a rollback took away from a deploy: the one it undid, or one since that which it went to."""
+    if other.number >= (undone := rollback.undoes or 0):
+        return set(rollback.apps) if other.number == undone else set()
+    brought: dict[str, int] = {}
+    for each in standing:
+        for app, (_, to) in rollback.apps.items():
+            if each.apps.get(app, ("", ""))[1] == to:
+                brought.setdefault(app, each.number)
+    return {app for app, number in brought.items() if other.number > number}
 
 
 def _before(standing: Iterable[Past], new: Mapping[str, tuple[str, str]], gone: Collection[str]) -> list[Past]:
