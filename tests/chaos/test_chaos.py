@@ -30,7 +30,7 @@ def chaos(monkeypatch: pytest.MonkeyPatch) -> Any:
         ("kill", 137, [OLD, NEW, HALF]), ("crashes at once", 1, [OLD]), ("answers 404", 0, [OLD]),
         ("ssh is killed", 1, [OLD, NEW, HALF]), ("a machine reboots", 1, [OLD, NEW, HALF]), ("a machine reboots", 0, [NEW]),
         ("no room for the release", 1, [OLD]), ("its health flaps", 0, [NEW]), ("crashes after the switch", 0, [OLD]),
-        ("rollback", 0, [NEW]), ("rollback", 1, [OLD]),
+        ("rollback", 0, [NEW]), ("rollback", 1, [OLD]), ("two deploys at once", 1, [OLD, NEW]),
     ],
 )
 def test_what_may_run_afterwards(chaos: Any, fault: str, code: int, may_run: list[dict[str, str]]) -> None:
@@ -44,6 +44,13 @@ def test_what_was_half_done_may_stay_so(chaos: Any) -> None:
     verdict = chaos("chaos_promise").verdict
     assert verdict("crashes at once", "8", HALF, HALF, 1) == []
     assert verdict("none", "8", HALF, HALF, 1) != []
+
+
+def test_a_release_that_dies_in_use_is_taken_back(chaos: Any) -> None:
+    """To what ran before, on all machines the same; it must not stay."""
+    verdict = chaos("chaos_promise").verdict
+    assert verdict("crashes after the switch", "8", HALF, OLD, 0) == []
+    assert verdict("crashes after the switch", "8", HALF, {"m1": "8", "m2": "8"}, 0) != []
 
 
 @pytest.mark.parametrize(("failed", "violations", "code"), [(0, 0, 0), (1, 0, 1), (0, 1, 1), (300, 0, 1)])
