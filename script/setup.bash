@@ -118,6 +118,14 @@ start_engine() {
   done
 }
 
+# want_node_package NAME@VERSION: in .venv/node_modules, for tests that compare with other programs; without it they are skipped.
+want_node_package() {
+  [[ $(cat "$venv/node_modules/.wanted" 2>/dev/null) != "$1" ]] || return 0
+  command -v npm >/dev/null && quietly npm install --prefix "$venv" --no-package-lock --no-save --ignore-scripts --no-audit "$1" ||
+    { say "npm could not install $1: its tests are skipped" && return 0; }
+  printf '%s\n' "$1" >"$venv/node_modules/.wanted"
+}
+
 # A number that outlived its process may be another program's by now, and the engine would refuse to start.
 forget_pid() {
   [[ -e $1 ]] || return 0

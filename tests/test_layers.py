@@ -28,8 +28,9 @@ MAY_IMPORT = {
     "machine": set(),
     "plan": {"config.model", "facts.model"},
     "artifact": {"config", "machine", "plan"},
+    "secrets": {"config.model", "config.secrets", "machine.local"},
     "provider": {"artifact", "config", "machine"},
-    "run": {"artifact", "config", "facts", "machine", "plan"},
+    "run": {"artifact", "config", "facts", "machine", "plan", "secrets"},
     "report": {"config", "facts", "machine", "plan", "run"},
 }
 # Where a library, or a part of Python that touches the world, may be imported.
@@ -37,12 +38,14 @@ HOMES = {
     "click": {"cli"},
     "pydantic": {"config"},
     "pydantic_core": {"config"},
-    "yaml": {"config"},
+    "yaml": {"config", "secrets/yamltext.py", "secrets/recipients.py", "secrets/plain.py"},
+    "pyrage": {"secrets/age.py"},
+    "cryptography": {"secrets/cipher.py", "secrets/generate.py"},
     "rich": {"report"},
     # cli/inside.py hands the terminal over to ssh: that is no conversation with a program, so no business of machine/.
     "subprocess": {"machine", "artifact", "cli/inside.py"},
     "threading": {"run/engine.py", "run/together.py"},
-    "concurrent": {"run/engine.py", "run/together.py"},
+    "concurrent": {"run/engine.py", "run/together.py", "secrets/vault.py"},
     "multiprocessing": set(),
     "asyncio": set(),
 }

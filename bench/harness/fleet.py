@@ -26,8 +26,8 @@ class Fleet:
         self.folder = site.folder.with_name(name)
         shutil.copytree(HOME / "examples" / "hello", self.folder)
         told = {machine: {"address": machine} | ({"private": at} if at else {}) for machine, at in machines.items()}
-        self._app = {"machines": list(machines), **keys}
-        self._config = {"project": self.stack, "machines": told, "apps": {"web": self._app}}
+        self.app: dict[str, object] = {"machines": list(machines), **keys}
+        self._config = {"project": self.stack, "machines": told, "apps": {"web": self.app}}
         self._version = 0
 
     @property
@@ -38,7 +38,7 @@ class Fleet:
     def change(self) -> None:
         """Ask for the next version."""
         self._version += 1
-        self._app["env"] = {"VERSION": self.version}
+        self.app["env"] = {"VERSION": self.version}
         (self.folder / "handful.yml").write_text(yaml.safe_dump(self._config), encoding="utf-8")
 
     def handful(self, *words: str, config: Path | None = None, fresh: bool = False) -> float:

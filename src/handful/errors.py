@@ -10,6 +10,7 @@ HandfulError                 1   something went wrong on a machine, in a build o
 │   │   └── LoginRefused     1   the machine answers and does not let this user in
 │   ├── NoDocker             1   no Docker there, or one that is too old
 │   └── ObserveFailed        1   the machine did not tell its facts
+├── SecretsError             1   secrets cannot be read, or must not be used as they are
 ├── PlanRefused              1   the plan would make two things collide, or cannot be carried out
 ├── Locked                   1   another deploy is at work
 ├── DeployFailed             1   a machine did not take the new release
@@ -81,6 +82,10 @@ class NoDocker(MachineError):
 
 class ObserveFailed(MachineError):
     """The machine did not tell its facts."""
+
+
+class SecretsError(HandfulError):
+    """Secrets cannot be read or written, or must not be used as they are."""
 
 
 class PlanRefused(HandfulError):

@@ -82,8 +82,42 @@ def test_what_handful_reads_is_no_input_of_a_build(engine: Path, project: Path) 
     (project / "handful.yml").write_text("other")
     (project / "environments").mkdir()
     (project / "environments" / "stage.yml").touch()
+    (project / "secrets").mkdir()
+    (project / "secrets" / "default.yml").write_text("A: ENC[]\nsops:\n    mac: ENC[]\n")
+    (project / "secrets" / "prod.env").write_text("A=ENC[]\nsops_mac=ENC[]\n")
+    (project / ".sops.yaml").touch()
+    assert read(config(web={"build": {}}), project) == before
+    (project / "secrets" / "default.yml").write_text("A: ENC[changed]\nsops:\n    mac: ENC[]\n")
     assert read(config(web={"build": {}}), project) == before
     assert calls(engine) == []
+
+
+@pytest.mark.usefixtures("engine")
+def test_files_of_ones_own_in_the_folder_of_secrets_are_inputs(project: Path) -> None:
+    """An app's own secrets/roles.yml is no business of handful's."""
+    told = config(web={"build": {}})
+    (project / "secrets").mkdir()
+    (project / "secrets" / "roles.yml").write_text("admin: []\n")
+    before = read(told, project)
+    (project / "secrets" / "roles.yml").write_text("admin: [ann]\n")
+    assert read(told, project) != before
+
+
+def test_secrets_of_a_build_are_mounted_and_no_arguments(engine: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By BuildKit, from the environment of that one call; another value alone builds nothing anew."""
+    told = config(web={"build": {"secrets": ["NPM_TOKEN"]}})
+    source = read(told, project)["web"].image
+    (engine / "docker").write_text(DOCKER.replace('cd "${0%/*}" || exit 1', 'cd "${0%/*}" || exit 1\n[[ $1 != build ]] || env >environment').replace("images/${4//", "images/${last_tag//").replace("last=${*: -1}", "last=${*: -1}; last_tag=$(sed 's/.*--tag \\([^ ]*\\) .*/\\1/' <<<\"$*\")"))
+    monkeypatch.setenv("HOME", str(project))
+    build = told.apps["web"].build
+    make_image(source, build, project, say=lambda _: None, secrets={"NPM_TOKEN": "hunter2"}, variables={"PATH": f"{engine}:/usr/bin:/bin"})
+    (line,) = [line for line in calls(engine) if line.startswith("build ")]
+    assert "--secret id=NPM_TOKEN,env=HANDFUL_SECRET_NPM_TOKEN" in line
+    assert "hunter2" not in "".join(calls(engine))
+    told_of = (engine / "environment").read_text()
+    assert "HANDFUL_SECRET_NPM_TOKEN=hunter2\n" in told_of
+    assert "DOCKER_BUILDKIT=1\n" in told_of
+    assert read(told, project)["web"].image == source
 
 
 @pytest.mark.usefixtures("engine")

@@ -45,6 +45,14 @@ def test_no_key_of_later_is_known(pattern: str) -> None:
 VALUES: dict[str, list[Any]] = {
     "project": ["shop", "a", "a-b1", "", "-a", "a-", "A", "1a", "a" * 40, "a" * 41, "a b", 5, None, True, [], {}],
     "env": [{}, {"A": "x", "B": 1, "C": 1.5, "D": True}, {"A": None}, {"A": []}, [], None, "A=b"],
+    "secrets": [
+        {}, {"source": "secrets"}, {"source": ""}, {"command": ["op", "read", "x"]}, {"environment": True}, {"environment": "x"}, None, [],
+        {"names": {"A": {"command": "cat x"}, "B": {"environment": "C"}}}, {"names": {"a-b": {"environment": "C"}}},
+    ],
+    "apps.web.secrets": [
+        [], ["A"], ["A-B"], [5], "A", None, [{"secret": "A", "env": "B"}], [{"secret": "A", "file": "/run/a"}], [{"secret": "A", "file": "a"}],
+        [{"secret": "A", "env": "1B"}], [{"env": "B"}], [{"secret": "A", "x": 1}],
+    ],
     "machines": [{}, {"m1": {}}, {"M1": {}}, {"m1": None}, {"m1": {"address": "a"}}, [], None, {"m1": {"x": 1}}],
     "machines.m1.address": ["192.0.2.1", "host-1.example.com", "2001:db8::1", "my_alias", "", "-o", "a b", 5, None],
     "machines.m1.private": ["10.0.0.1", "10.0.0.256", "1.2.3", "01.2.3.4", "::1", 10, None],

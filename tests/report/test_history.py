@@ -83,3 +83,10 @@ def test_where_it_was_built_from_is_a_difference() -> None:
     old, new = manifest(), manifest()
     new["built_from"] = {**new["built_from"], "git": "abc+dirty"}
     assert difference_lines(old, new) == ["built from git: none → abc+dirty"]
+
+
+def test_a_secret_differs_by_its_fingerprint() -> None:
+    """Its value is nowhere."""
+    old, new = manifest(), manifest()
+    old["secrets"], new["secrets"] = {"env TOKEN": "00aa", "file /pem": "22cc"}, {"env TOKEN": "11bb", "file /pem": "22cc"}
+    assert difference_lines(old, new) == ["secret env TOKEN: 00aa → 11bb"]

@@ -97,12 +97,14 @@ class Project:
     config: dict[str, Any] = field(default_factory=dict)
     # Connections that wait for the next session are this project's own. A socket's name must be short.
     runtime: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="hf-")))
+    # Of the user's own environment.
+    variables: dict[str, str] = field(default_factory=dict)
 
     @property
     def environ(self) -> dict[str, str]:
         """The environment in which `handful` finds the test's ssh first."""
         path = f"{self.lab.tools}:{os.environ['PATH']}"
-        return {**os.environ, "PATH": path, "XDG_RUNTIME_DIR": str(self.runtime)}
+        return {**os.environ, "PATH": path, "XDG_RUNTIME_DIR": str(self.runtime), **self.variables}
 
     def write(
         self, *, machines: tuple[str, ...] = ("m1",), private: bool = False, edge: list[str] | None = None, **apps: dict[str, Any]

@@ -16,7 +16,7 @@ from handful.plan.model import AppSource, ImageSource, Plan, Release, Step, Work
 from handful.plan.release import describe, release
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 PROXY, NAMES = "handful/proxy:1", "handful/names:1"
@@ -78,20 +78,22 @@ class Made:
 
 
 def make(
-    folder: Path, counter: int = 1, *, app: str = "web", stack: str = "shop", number: int | None = 1, **keys: Any
+    folder: Path, counter: int = 1, *, app: str = "web", stack: str = "shop", number: int | None = 1,
+    values: Mapping[str, str] | None = None, **keys: Any,
 ) -> Made:
     """Make a release of an app with these keys of handful.yml over QUICK; a key that is None is left out.
 
-    `folder` holds the app's files and side scripts. Its image is `<app>:<counter>`.
+    `folder` holds the app's files and side scripts. Its image is `<app>:<counter>`. `values` are those of secrets.
     """
     wanted = {key: value for key, value in {**QUICK, **keys}.items() if value is not None}
     config = Config.model_validate({"project": "shop", "apps": {app: wanted}})
     paths = [*config.apps[app].files, *(p for p in (config.apps[app].before_start, config.apps[app].after_start) if p)]
-    source = AppSource(ImageSource(f"{app}:{counter}", f"build:{counter}"), dict.fromkeys(paths, "0"))
+    marks = {f"env {use.env}" if use.env else f"file {use.file}": f"{counter:016x}" for use in config.apps[app].given}
+    source = AppSource(ImageSource(f"{app}:{counter}", f"build:{counter}"), dict.fromkeys(paths, "0"), marks)
     manifest = describe(app, config, source)
     made = release(stack, f"{counter:04d}-{manifest['hash'][:6]}", manifest)
     served = config.apps[app].port is not None and config.apps[app].network == "stack"
-    return Made(made, release_files(made, config.apps[app], folder), config, number if served else None)
+    return Made(made, release_files(made, config.apps[app], folder, values or {}), config, number if served else None)
 
 
 def run_steps(*made: Made, commands: Sequence[str] = ()) -> list[Step]:

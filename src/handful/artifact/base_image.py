@@ -83,12 +83,15 @@ def image_id(reference: str) -> str | None:
     return said.out.strip() if said.status == 0 else None
 
 
-def builder() -> tuple[str, ...]:
+def builder(*, secrets: bool = False) -> tuple[str, ...]:
     """Return `docker build` as this computer has it: without BuildKit, the classic builder is all there is.
 
-    That one leaves the container of a step that failed, unless it is told not to.
+    That one leaves the container of a step that failed, unless it is told not to. It knows no `secrets`: for these
+    it must be BuildKit, which old engines have without buildx.
     """
     buildx = docker("buildx", "version", check=False).status == 0
+    if secrets and not buildx:
+        return "env", "DOCKER_BUILDKIT=1", "docker", "build", "--progress=plain"
     return ("docker", "build") if buildx else ("env", "DOCKER_BUILDKIT=0", "docker", "build", "--force-rm")
 
 

@@ -26,8 +26,8 @@ NEVER_HASHED = frozenset({".git"})
 def context_hash(context: Path, dockerfile: Path, *, left_out: Collection[str] = ()) -> str:
     """Return sixteen hex digits over a build's inputs: the Dockerfile and every file that Docker would be sent.
 
-    A file counts with its path, its executable bit and its content, a link with its target. `left_out` names
-    files and folders of the context's top that do not count. Raises OSError when something cannot be read.
+    A file counts with its path, its executable bit and its content, a link with its target. `left_out` are
+    paths in the context that do not count. Raises OSError when something cannot be read.
     """
     total = hashlib.sha256(dockerfile.read_bytes())
     for path in context_files(context, dockerfile, left_out=left_out):
@@ -77,7 +77,7 @@ def _clean(pattern: str) -> str:
 def _walk(context: Path, below: str, rules: Rules, left_out: Collection[str]) -> Iterator[Path]:
     for entry in sorted(os.scandir(context / below), key=lambda each: each.name):
         path = f"{below}/{entry.name}" if below else entry.name
-        if not below and entry.name in left_out:
+        if path in left_out:
             continue
         if entry.is_dir(follow_symlinks=False):
             # An ignored folder may hold files that a later rule keeps.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 from collections import deque
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from handful.artifact.base_image import builder, image_id
@@ -23,6 +25,13 @@ if TYPE_CHECKING:
     from handful.config.model import App, Build, Config
 
 LAST_BUILD_LINES = 15
+# What handful itself reads changes without the image changing (docs/decisions/0006); so do secrets.
+OWN_FILES = ("handful.yml", "environments", ".sops.yaml")
+# The metadata of sops, in YAML and in dotenv.
+SEALED = re.compile(rb"^(?:\"?sops\"?:|sops_mac=)|\"sops\":", re.MULTILINE)
+NOTHING: Mapping[str, str] = MappingProxyType({})
+# BuildKit takes a secret from the environment of the one call: it stands in no file and in no argument.
+GIVEN = "HANDFUL_SECRET_"
 
 
 def read_sources(
@@ -45,14 +54,19 @@ def read_sources(
     for name in chosen:
         owner = image_owner(name, config.apps)
         if owner not in images:
-            images[owner] = _image(owner, config.apps[owner], stack, project, known.get(owner, {}), git, pull=pull)
+            own = (*OWN_FILES, *_store(project, config.secrets.source))
+            images[owner] = _image(owner, config.apps[owner], stack, project, known.get(owner, {}), git, own, pull=pull)
         found[name] = AppSource(images[owner], _digests(config.apps[name], project))
     return found
 
 
-def make_image(source: ImageSource, build: Build | None, project: Path, *, say: Callable[[str], None]) -> None:
+def make_image(
+    source: ImageSource, build: Build | None, project: Path, *, say: Callable[[str], None],
+    secrets: Mapping[str, str] = NOTHING, variables: Mapping[str, str] = NOTHING,
+) -> None:
     """Have the engine here hold `source.name`: nothing when it does, else built or pulled.
 
+    `secrets` are those of the build, by name; `variables` the environment that it has besides.
     Raises BuildFailed with the last lines of what Docker said.
     """
     if image_id(source.name) is not None:
@@ -62,10 +76,12 @@ def make_image(source: ImageSource, build: Build | None, project: Path, *, say: 
         return
     context = project / build.context
     words = ["--tag", source.name, "--file", str(context / build.dockerfile), str(context)]
+    mounts = [word for name in secrets for word in ("--secret", f"id={name},env={GIVEN}{name}")]
     lines: deque[str] = deque(maxlen=LAST_BUILD_LINES)
     with subprocess.Popen(
-        [*builder(), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, encoding="utf-8", errors="replace",
+        [*builder(secrets=bool(secrets)), *mounts, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace",
+        env={**variables, **{f"{GIVEN}{name}": value for name, value in secrets.items()}} if secrets else None,
     ) as process:
         for line in process.stdout or ():
             if line.strip():
@@ -102,11 +118,13 @@ def revision(project: Path) -> str:
 
 
 def _image(
-    name: str, app: App, stack: str, project: Path, known: Mapping[str, Any], git: str, *, pull: bool
+    name: str, app: App, stack: str, project: Path, known: Mapping[str, Any], git: str, own: tuple[str, ...],
+    *, pull: bool,
 ) -> ImageSource:
     if app.build is not None:
         context = project / app.build.context
-        inputs = _inputs(name, context, context / app.build.dockerfile, project)
+        left_out = own if context.resolve() == project.resolve() else ()
+        inputs = _inputs(name, context, context / app.build.dockerfile, left_out)
         return ImageSource(f"handful/{stack}/{name}:{inputs}", f"build:{inputs}", git=git)
     reference = str(app.image)
     origin = known.get("built_from", {})
@@ -119,9 +137,17 @@ def _image(
     return source
 
 
-def _inputs(name: str, context: Path, dockerfile: Path, project: Path) -> str:
-    # What handful itself reads changes without the image changing (docs/decisions/0006).
-    own = ("handful.yml", "environments") if context.resolve() == project.resolve() else ()
+def _store(project: Path, source: str) -> tuple[str, ...]:
+    """Return the files of secrets: another value alone makes no other image."""
+    files = sorted((project / source).glob("*")) if (project / source).is_dir() else []
+    return tuple(each.relative_to(project).as_posix() for each in files if each.is_file() and _is_sealed(each))
+
+
+def _is_sealed(path: Path) -> bool:
+    return path.suffix in {".yml", ".yaml", ".env"} and SEALED.search(path.read_bytes()) is not None
+
+
+def _inputs(name: str, context: Path, dockerfile: Path, own: tuple[str, ...]) -> str:
     try:
         return context_hash(context, dockerfile, left_out=own)
     except OSError as wrong:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from handful.artifact.script import run_app
@@ -17,10 +18,16 @@ if TYPE_CHECKING:
 
 # Docker reads an env file line by line, with a limit of 64 KiB.
 LONGEST_LINE = 60_000
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-def release_files(release: Release, app: App, project: Path) -> dict[str, bytes]:
-    """Return a release folder's files by their path in it. Reads the app's own files from the project's folder."""
+def release_files(
+    release: Release, app: App, project: Path, secrets: Mapping[str, str] = NOTHING
+) -> dict[str, bytes]:
+    """Return a release folder's files by their path in it. Reads the app's own files from the project's folder.
+
+    `secrets`: the values of those that the app is given, by name.
+    """
     manifest = release.manifest
     found = {
         "run_app.bash": run_app(release).encode(),
@@ -31,6 +38,8 @@ def release_files(release: Release, app: App, project: Path) -> dict[str, bytes]
     }
     for path, target in app.files.items():
         found[f"files/{file_name(target)}"] = (project / path).read_bytes()
+    if app.given:
+        found |= _secret_files(app, secrets)
     for name in SIDE_SCRIPTS:
         if path := getattr(app, name):
             found[f"{name}.bash"] = (project / path).read_bytes()
@@ -43,6 +52,14 @@ def _served(settings: Mapping[str, Any]) -> list[str]:
         return []
     path = settings["path"].rstrip("/")
     return [f"port {settings['port']}", *(f"route {domain}{path}/" for domain in settings["domains"])]
+
+
+def _secret_files(app: App, secrets: Mapping[str, str]) -> dict[str, bytes]:
+    """Return what holds secrets: variables as for `env`, and files of their own."""
+    variables = {str(use.env): secrets[use.secret] for use in app.given if use.env}
+    found = {f"secrets/{name}": content for name, content in env_files(variables).items()}
+    files = {str(use.file): secrets[use.secret] for use in app.given if use.file}
+    return found | {f"secrets/files/{file_name(target)}": value.encode() for target, value in files.items()}
 
 
 def env_files(env: Mapping[str, str]) -> dict[str, bytes]:

@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING
 import click
 
 from handful import __version__
+from handful.errors import UsageError
 from handful.report.lines import Lines
 from handful.run.project import Project
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from handful.cli.main import Asked
     from handful.config.load import Loaded
     from handful.plan.model import Intent
     from handful.run.engine import Operator
+    from handful.secrets.store import Store
 
 # A socket's name has at most 107 bytes; ssh adds a slash, 40 digits, and 17 more while it makes it.
 LONGEST_SOCKETS = 49
@@ -38,12 +41,19 @@ def load_config() -> Loaded:
     from handful.config.load import find, load
 
     folder = find(Path.cwd())
-    return load(folder, click.get_current_context().find_root().obj)
+    return load(folder, _asked().environment)
+
+
+def _asked() -> Asked:
+    """Return what the command line asks for as a whole."""
+    asked: Asked = click.get_current_context().find_root().obj
+    return asked
 
 
 def open_project() -> Project:
     """Load the config and find out how its machines are reached."""
     from handful.provider.machines import reach, with_private
+    from handful.secrets.vault import Vault
 
     # As the user left it: pydantic gets a variable of handful's own, which is not for hooks.
     variables = dict(os.environ)
@@ -51,7 +61,28 @@ def open_project() -> Project:
     machines = reach(loaded.config, loaded.stack, lab_state(), sockets())
     terminal = sys.stdin.isatty()
     config = with_private(loaded.config, machines)
-    return Project(config, loaded.stack, loaded.folder, machines, variables, terminal=terminal)
+    vault = Vault(config.secrets, open_store(loaded), variables, _asked().mask)
+    return Project(config, loaded.stack, loaded.folder, machines, variables, vault, terminal=terminal)
+
+
+def open_store(loaded: Loaded) -> Store:
+    """Return the secrets of the environment that was asked for; nothing is read yet."""
+    from handful.secrets.age import Keyring
+    from handful.secrets.names import DEFAULT
+    from handful.secrets.store import Store
+
+    base = loaded.folder / loaded.config.secrets.source / (_asked().environment or DEFAULT)
+    every = [base.with_name(base.name + ending) for ending in (".yml", ".yaml", ".env")]
+    there = [path for path in every if path.exists()]
+    if len(there) > 1:
+        names = " and ".join(path.relative_to(loaded.folder).as_posix() for path in there)
+        raise UsageError(f"there are {names}: which has the secrets?", advice="Put all into one, remove the rest.")
+    return Store(loaded.folder, (there or every)[0], Keyring(os.environ, Path.home()), now)
+
+
+def now() -> str:
+    """Return the time, in UTC, as history and sops have it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def lab_state() -> Path:
@@ -94,7 +125,6 @@ def intent(
     from handful.artifact.system_image import image_names
     from handful.plan.model import Intent
 
-    when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Intent(
         what,
         apps=apps,
@@ -104,7 +134,7 @@ def intent(
         seconds=seconds,
         who=getpass.getuser(),
         host=socket.gethostname(),
-        when=when,
+        when=now(),
         handful=__version__,
         images=image_names(project.config.images),
     )

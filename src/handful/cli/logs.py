@@ -24,6 +24,7 @@ def logs_command(app: str, *, follow: bool, since: str, count: int | None, machi
     lines = str(count) if count else "all" if since else "100"
     values = {"stack": project.stack, "app": app, "follow": "yes" if follow else "", "since": since, "lines": lines}
     script = stand_alone("logs", values)
+    project.vault.learn_all()
     stream([project.machines[name] for name in names], script, _show, merge=not follow)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from types import MappingProxyType
+from typing import NamedTuple
 
 import click
 
 from handful import __version__
 from handful.errors import ConfigError, HandfulError
+from handful.secrets.mask import Mask, masked
 
 INTERRUPTED = 130
 
@@ -35,9 +37,17 @@ COMMANDS = MappingProxyType(
         "scale": ("scale", "Start or stop instances of an app now."),
         "maintenance": ("scale", "Give the public a page instead of an app, or the app again."),
         "remove": ("act", "Take an app from its machines; volumes are kept."),
+        "secrets": ("secrets", "Keep secrets encrypted beside the code."),
         "lab": ("lab", "Make machines out of containers on this computer."),
     }
 )
+
+
+class Asked(NamedTuple):
+    """What holds for the whole command line: the environment, and the values that must not be shown."""
+
+    environment: str | None
+    mask: Mask
 
 
 class Commands(click.Group):
@@ -85,14 +95,16 @@ def handful(ctx: click.Context, environment: str | None) -> None:
 
     It reads handful.yml, looks at the machines, writes down what it will do, and does it.
     """
-    ctx.obj = environment
+    ctx.obj = Asked(environment, ctx.obj)
 
 
 def run() -> int:
-    """Run the command line; return its exit code."""
+    """Run the command line; return its exit code. Nothing that is learned as a secret is written by it."""
+    mask = Mask()
+    sys.stdout, sys.stderr = masked(sys.stdout, mask), masked(sys.stderr, mask)
     try:
         # Outside of its standalone mode, click returns the exit code that a command ended with.
-        ended = handful.main(standalone_mode=False)
+        ended = handful.main(standalone_mode=False, obj=mask)
     except HandfulError as error:
         return _failed(error)
     except click.ClickException as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from handful.config.check_app import check_app
 from handful.config.check_docker import check_docker, check_env
 from handful.config.check_files import check_files
+from handful.config.check_secrets import check_secrets
 from handful.config.model import SameImage
 from handful.config.tree import KEY, Problem
 from handful.config.words import code, no_such
@@ -35,6 +36,7 @@ def _all(config: Config, folder: Path) -> Iterator[Problem]:
         yield from check_app(config, name, app)
         yield from check_docker(name, app)
         yield from check_files(name, app, folder)
+        yield from check_secrets(config, name, app)
         yield from _same_image(config, name, app)
         yield from _needs(config, name, app)
     yield from _circles(config)

@@ -122,7 +122,9 @@ def _spot(tree: Node, error: ErrorDetails) -> tuple[Spot, bool]:
         elif error["type"] == "missing" and step == error["loc"][-1]:
             spot = (*spot, step)
         else:
-            is_map = str(step)[0].isupper() or str(step).startswith("dict[")
+            # A class that has a check of its own: function-after[check(), Class].
+            arm = str(step).rpartition(", ")[2]
+            is_map = arm[0].isupper() or arm.startswith("dict[")
             other_arm = is_map != isinstance(node.value, dict)
     return spot, other_arm
 

@@ -6,14 +6,13 @@ A key of the agreed config that is not built yet is in LATER, and is refused wit
 
 from __future__ import annotations
 
-import ast
-import inspect
-from itertools import pairwise
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from handful.config.part import Part
+from handful.config.secrets import SecretName, Secrets, SecretUse
 from handful.config.values import (
     LOGIN,
     MACHINE_ADDRESS,
@@ -36,16 +35,11 @@ from handful.config.values import (
     Words,
 )
 
-if TYPE_CHECKING:
-    from pydantic import GetJsonSchemaHandler
-    from pydantic_core import CoreSchema
-
 # Keys of the agreed shape whose capability does not exist yet → the sentence that refuses them.
 # `*` stands for any one name.
 LATER = MappingProxyType({
     "network": "handful does not join machines in a private network yet",
     "packages": "handful does not install packages on machines yet",
-    "secrets": "secrets do not exist yet",
     "logs": "handful does not keep logs yet: `handful logs` reads what Docker has",
     "registry": "a registry of your own is not supported yet: images travel over ssh",
     "images.agent": "the agent does not exist yet",
@@ -54,33 +48,11 @@ LATER = MappingProxyType({
     "provider.region": "handful does not create machines at a provider yet",
     "provider.size": "handful does not create machines at a provider yet",
     "provider.token": "handful does not create machines at a provider yet",
-    "apps.*.secrets": "secrets do not exist yet",
     "apps.*.build.target": "build targets do not exist yet",
     "apps.*.build.args": "build arguments do not exist yet",
-    "apps.*.build.secrets": "build secrets do not exist yet",
     "apps.*.build.platform": "building for another platform does not exist yet",
     "apps.*.build.on": "building on a machine does not exist yet",
 })
-
-
-class Part(BaseModel):
-    """A map of handful.yml: its keys are fixed, its values cannot be changed after loading."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Describe each key with the text below its field.
-
-        Read here and not by pydantic (`use_attribute_docstrings`), which would cost every command 30 ms.
-        """
-        made = handler(core)
-        properties = handler.resolve_ref_schema(made)["properties"]
-        (body,) = ast.parse(inspect.getsource(cls)).body
-        for field, text in pairwise(body.body if isinstance(body, ast.ClassDef) else ()):
-            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
-                properties[ast.unparse(field.target)]["description"] = inspect.cleandoc(ast.literal_eval(text.value))
-        return made
 
 
 class Machine(Part):
@@ -117,6 +89,8 @@ class Build(Part):
     """The folder that Docker is sent, inside the project's folder."""
     dockerfile: str = "Dockerfile"
     """The Dockerfile, inside the context."""
+    secrets: tuple[SecretName, ...] = ()
+    """Secrets that steps of the build may read, as RUN --mount=type=secret,id=NAME; they are not kept in the image."""
 
 
 class SameImage(Part):
@@ -223,6 +197,8 @@ class App(Part):
     """How many processors' worth of time each instance may take."""
     env: dict[str, Text] = {}
     """Environment variables of this app; they come over those of the whole file."""
+    secrets: tuple[SecretName | SecretUse, ...] = ()
+    """Secrets it is given: NAME, a variable of that name; {secret: NAME, env: OTHER} or {secret: NAME, file: /PATH}."""
     files: dict[str, Target] = {}
     """Files of the project that are mounted read-only, as SOURCE: /path/in/the/container."""
     volumes: dict[Name, Target] = {}
@@ -251,6 +227,11 @@ class App(Part):
     """How a new release takes over, and how many are kept."""
     options: tuple[Text, ...] = ()
     """Further words for `docker run`."""
+
+    @property
+    def given(self) -> tuple[SecretUse, ...]:
+        """The secrets it is given; a name alone is an environment variable of that name."""
+        return tuple(each if isinstance(each, SecretUse) else SecretUse(secret=each, env=each) for each in self.secrets)
 
     @property
     def usual(self) -> int:
@@ -293,6 +274,8 @@ class Config(Part):
     """How to log in to the machines that have an address."""
     env: dict[str, Text] = {}
     """Environment variables of every app."""
+    secrets: Secrets = Secrets()
+    """Where the values of secrets come from."""
     apps: dict[Name, App] = {}
     """What runs, by names of your choice."""
     images: Images = Images()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType, NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, TypeGuard, Union, get_args, get_origin
 
-from handful.config.model import LATER, Config, Part
+from handful.config.model import LATER, Config
+from handful.config.part import Part
 from handful.config.values import text
 from handful.config.words import code, either, guess
 

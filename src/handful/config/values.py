@@ -21,6 +21,8 @@ BYTES = MappingProxyType({"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3})
 MOST_INSTANCES = 50
 _BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 NAME = r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$"
+FOLDER = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 REFERENCE = r"^[^\s-][^\s]*$"
 MACHINE_ADDRESS = r"^[A-Za-z0-9_:][A-Za-z0-9._:%-]*$"
 PRIVATE_ADDRESS = rf"^{_BYTE}(\.{_BYTE}){{3}}$"
@@ -37,6 +39,8 @@ WHEN = rf"^(default|({_DAYS}(,{_DAYS})* )?{_TIME}-({_TIME}|24:00))$"
 MEANING = MappingProxyType({
     NAME: "a name: lower-case letters, digits and dashes, beginning with a letter, 40 characters at most",
     REFERENCE: "an image reference, like postgres:17",
+    FOLDER: "the name of a folder beside handful.yml",
+    VARIABLE: "a name of letters, digits and _, like DATABASE_URL",
     LOGIN: "a user name",
     MACHINE_ADDRESS: "an IP address or a host name",
     PRIVATE_ADDRESS: "an IPv4 address, like 10.114.0.1",

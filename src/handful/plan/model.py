@@ -34,10 +34,14 @@ class ImageSource:
 
 @dataclass(frozen=True)
 class AppSource:
-    """What an app brings besides its config: its image, and the digests of its files by their path in the project."""
+    """What an app brings besides its config: its image, and the digests of its files by their path in the project.
+
+    `secrets`: keyed fingerprints of what it is given, by `env NAME` or `file /PATH`. The values are nowhere in a plan.
+    """
 
     image: ImageSource
     digests: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

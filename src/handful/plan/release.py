@@ -34,6 +34,8 @@ def describe(name: str, config: Config, source: AppSource) -> dict[str, Any]:
         "files": {target: source.digests[path] for path, target in sorted(app.files.items(), key=lambda each: each[1])},
         "settings": _settings(name, app, source),
     }
+    if source.secrets:
+        manifest["secrets"] = dict(sorted(source.secrets.items()))
     manifest["hash"] = fingerprint(manifest)
     manifest["built_from"] = {"image": source.image.name, "reference": source.image.reference, "git": source.image.git}
     return manifest
@@ -58,6 +60,11 @@ def file_name(target: str) -> str:
     return inner.replace("%", "%25").replace("_", "%5F").replace("/", "_")
 
 
+def secret_files(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return where secrets are mounted as files."""
+    return tuple(name.removeprefix("file ") for name in manifest.get("secrets", {}) if name.startswith("file "))
+
+
 def reasons(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what differs between two manifests, in the user's words: `env LOG_LEVEL changed`."""
     if not old:
@@ -65,6 +72,7 @@ def reasons(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
     found = [key + " changed" for key in ("image", "command") if old.get(key) != new.get(key)]
     found += _differences("env", old.get("env", {}), new["env"])
     found += _differences("file", old.get("files", {}), new["files"])
+    found += _differences("secret", old.get("secrets", {}), new.get("secrets", {}))
     found += _differences("", _flat(old.get("settings", {})), _flat(new["settings"]))
     if not found and old.get("settings", {}).get("proxy") != new["settings"]["proxy"]:
         found.append("what handful tells the proxy changed")
@@ -88,6 +96,7 @@ def _values(manifest: Mapping[str, Any]) -> dict[str, Value]:
         "cpus": str(settings["cpus"] or ""),
         "volumes": tuple(f"{volume}:{target}" for volume, target in sorted(settings["volumes"].items())),
         "files": tuple(f"{file_name(target)}:{target}" for target in manifest["files"]),
+        "secret_files": tuple(f"{file_name(target)}:{target}" for target in secret_files(manifest)),
         "options": tuple(settings["options"]),
         "release_command": tuple(settings["release_command"]),
         "stop_timeout": str(math.ceil(settings["stop_timeout"])),

@@ -61,6 +61,7 @@ def _outcome(past: Past) -> str:
 def _flat(manifest: Mapping[str, Any]) -> dict[str, Any]:
     flat = {"image": manifest.get("image"), "command": manifest.get("command")}
     flat |= {f"env {name}": value or '""' for name, value in manifest.get("env", {}).items()}
+    flat |= {f"secret {name}": value for name, value in manifest.get("secrets", {}).items()}
     flat |= {f"file {target}": value[:12] for target, value in manifest.get("files", {}).items()}
     flat |= {f"built from {key}": value for key, value in manifest.get("built_from", {}).items() if key != "image"}
     return flat | dict(_settings(manifest.get("settings", {}), ""))

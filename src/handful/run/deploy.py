@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from handful.artifact.image import image_sizes, make_image, read_sources
@@ -15,11 +17,12 @@ from handful.plan.plan import choose, make_plan
 from handful.plan.release import describe
 from handful.run.edges import count_at_edges
 from handful.run.engine import carry_out, send
+from handful.secrets.vault import wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from handful.config.model import Config
+    from handful.config.model import App, Config
     from handful.facts.model import Facts
     from handful.plan.model import AppSource, Intent, Plan, Work
     from handful.run.engine import Operator
@@ -36,7 +39,7 @@ def plan_deploy(
     }
     sources: dict[str, AppSource] = {}
     if not intent.targets:
-        sources = read_sources(project.config, project.stack, project.folder, chosen, known, pull=pull)
+        sources = _sources(project, chosen, known, pull=pull)
     return make_plan(project.config, project.stack, facts, sources, intent), sources
 
 
@@ -48,8 +51,31 @@ def same_source(project: Project, facts: Mapping[str, Facts], releases: Mapping[
     }
     if kept.keys() != releases.keys():
         return False
-    sources = read_sources(project.config, project.stack, project.folder, tuple(releases), kept, pull=False)
+    sources = _sources(project, tuple(releases), kept, pull=False)
     return all(describe(name, project.config, sources[name])["hash"] == kept[name]["hash"] for name in releases)
+
+
+def _sources(
+    project: Project, chosen: Iterable[str], known: Mapping[str, Mapping[str, Any]], *, pull: bool
+) -> dict[str, AppSource]:
+    """Return what apps bring. A secret that is missing is told before anything is built."""
+    chosen, apps = tuple(chosen), project.config.apps
+    built = {image_owner(name, apps) for name in chosen}
+    uses = [(name, use.secret) for name in chosen for use in apps[name].given]
+    uses += [(f"the build of {name}", secret) for name in built for secret in _build_secrets(apps[name])]
+    values = project.vault.values(wanted(uses)) if uses else {}
+    sources = read_sources(project.config, project.stack, project.folder, chosen, known, pull=pull)
+    told = project.vault.fingerprint
+    return {
+        name: replace(source, secrets={
+            f"env {use.env}" if use.env else f"file {use.file}": told(use.secret, values[use.secret])
+            for use in apps[name].given
+        }) for name, source in sources.items()
+    }
+
+
+def _build_secrets(app: App) -> tuple[str, ...]:
+    return app.build.secrets if app.build else ()
 
 
 def fulfil(
@@ -91,7 +117,10 @@ def _make_images(project: Project, plan: Plan, sources: Mapping[str, AppSource],
             build = project.config.apps[owner].build
             if build is not None:
                 operator.tell("building", f"building {owner} from {source.image.git or build.context}")
-            make_image(source.image, build, project.folder, say=lambda line: operator.tell("output", line))
+            secrets = project.vault.values(wanted((owner, secret) for secret in build.secrets)) if build else {}
+            say = partial(operator.tell, "output")
+            folder, variables = project.folder, project.variables
+            make_image(source.image, build, folder, say=say, secrets=secrets, variables=variables)
 
 
 def _check_room(plan: Plan, facts: Mapping[str, Facts]) -> None:
@@ -103,11 +132,13 @@ def _check_room(plan: Plan, facts: Mapping[str, Facts]) -> None:
 
 
 def _upload(project: Project, work: Work) -> dict[str, bytes]:
-    return {
-        f"releases/{release.app}/{path}": content
-        for release in work.releases
-        for path, content in release_files(release, project.config.apps[release.app], project.folder).items()
-    }
+    found: dict[str, bytes] = {}
+    for release in work.releases:
+        app = project.config.apps[release.app]
+        secrets = project.vault.values(wanted((release.app, use.secret) for use in app.given))
+        files = release_files(release, app, project.folder, secrets)
+        found |= {f"releases/{release.app}/{path}": content for path, content in files.items()}
+    return found
 
 
 def _hooks(project: Project, plan: Plan, names: Iterable[str], hook: str, operator: Operator) -> None:

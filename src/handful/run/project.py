@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from handful.facts.model import Facts
     from handful.machine.access import Access
     from handful.run.together import Doing
+    from handful.secrets.vault import Vault
 
 
 @dataclass(frozen=True)
 class Project:
     """A loaded handful.yml and how its machines are reached; `variables` are the environment that hooks inherit.
 
-    `terminal`: a person sits there, whom ssh may ask.
+    `terminal`: a person sits there, whom ssh may ask. `vault` has the values of secrets.
     """
 
     config: Config
@@ -31,6 +32,7 @@ class Project:
     folder: Path
     machines: Mapping[str, Access]
     variables: Mapping[str, str]
+    vault: Vault
     terminal: bool = False
 
 

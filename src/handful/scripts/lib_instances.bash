@@ -78,17 +78,22 @@ know_subnet() {
 # docker_run ARGS...: `docker run`, with the variables that an env file cannot hold in the environment of
 # this one call. Perl sets them: bash would change or refuse names like UID, PATH and a.b, and argv can be read by all.
 docker_run() {
-  local docker
+  local docker file files=()
   docker=$(type -P docker)
-  [[ -s $folder/env.multiline ]] || { "$docker" run "$@"; return; }
+  for file in "$folder"/{,secrets/}env.multiline; do [[ ! -s $file ]] || files+=("$file"); done
+  ((${#files[@]})) || { "$docker" run "$@"; return; }
   perl -e '
-    my ($file, $docker, @words) = @ARGV;
-    open my $lines, "<", $file or die "$file: $!\n";
+    my ($count, @words) = @ARGV;
+    my @files = splice @words, 0, $count;
+    my $docker = shift @words;
     local $/ = "\0";
     my @names;
-    while (<$lines>) { chomp; my ($name, $value) = split /=/, $_, 2; $ENV{$name} = $value; push @names, "--env", $name }
+    for my $file (@files) {
+      open my $lines, "<", $file or die "$file: $!\n";
+      while (<$lines>) { chomp; my ($name, $value) = split /=/, $_, 2; $ENV{$name} = $value; push @names, "--env", $name }
+    }
     exec {$docker} $docker, "run", @names, @words or die "docker: $!\n";
-  ' "$folder/env.multiline" "$docker" "$@"
+  ' "${#files[@]}" "${files[@]}" "$docker" "$@"
 }
 
 # What every container of a release gets, into the array `common`.
@@ -105,6 +110,8 @@ common_options() {
   [[ -z $cpus ]] || common+=(--cpus "$cpus")
   for pair in "${volumes[@]}"; do common+=(--volume "$stack.$pair"); done
   for pair in "${files[@]}"; do common+=(--volume "$folder/files/$pair:ro"); done
+  [[ ! -s $folder/secrets/env ]] || common+=(--env-file "$folder/secrets/env")
+  for pair in "${secret_files[@]}"; do common+=(--volume "$folder/secrets/files/$pair:ro"); done
   common+=("${options[@]}")
 }
 

@@ -7,5 +7,5 @@ ready_upload() {
   sums=$(cd "$1" && find . -type f ! -name checksums -exec sha256sum {} +)
   put "$1/checksums" <<<"$sums"
   find "$1" -type f -exec chmod 444 {} +
-  chmod 600 "$1/env" "$1/env.multiline"
+  for sums in "$1" "$1/secrets"; do [[ ! -e $sums/env ]] || chmod 600 "$sums/env" "$sums/env.multiline"; done
 }

@@ -18,9 +18,36 @@ json_string() {
   printf '"%s"' "${text//[$'\x01'-$'\x1f\x7f']/ }"
 }
 
+# hide TEXT: sets `hidden` to TEXT without the secrets of the release whose folder this is: an app may have printed them.
+hide() {
+  local file record own=${folder:-}/secrets
+  hidden=$1
+  [[ -n ${folder:-} && -d $own && -n $1 ]] || return 0
+  # Values of three letters are found in words that have nothing to do with them.
+  if [[ -e $own/env ]]; then
+    while IFS= read -r record; do hide_value "${record%%=*}" "${record#*=}" 4; done <"$own/env"
+  fi
+  if [[ -e $own/env.multiline ]]; then
+    while IFS= read -r -d '' record; do hide_lines "${record%%=*}" "${record#*=}"; done <"$own/env.multiline"
+  fi
+  for file in "$own"/files/*; do [[ ! -f $file ]] || hide_lines secret "$(<"$file")"; done
+}
+# hide_value NAME VALUE LEAST: shorter ones, and the first and last lines of keys, stay.
+hide_value() { ((${#2} < $3)) || [[ $2 == -----* ]] || hidden=${hidden//"$2"/[$1]}; }
+# hide_lines NAME TEXT: a program may have printed any of its lines; short ones are brackets and the like.
+hide_lines() {
+  local rest=$2$'\n' line
+  while [[ -n $rest ]]; do
+    line=${rest%%$'\n'*} rest=${rest#*$'\n'}
+    hide_value "$1" "${line%$'\r'}" 8
+  done
+}
+
 # event KIND TEXT [KEY VALUE]...: one JSON line for handful, or the text alone for a person.
 event() {
-  local kind=$1 text=$2 line
+  local kind=$1 text hidden line
+  hide "$2"
+  text=$hidden
   shift 2
   if [[ -z ${HANDFUL_JSON:-} ]]; then
     [[ -z $text ]] || printf '%s\n' "$text" >&2
@@ -28,7 +55,10 @@ event() {
   fi
   line="{\"event\":$(json_string "$kind"),\"text\":$(json_string "$text")"
   while (($# > 1)); do
-    line+=",$(json_string "$1"):$(json_string "$2")"
+    # What programs read, like a release or a word, is never what an app has printed.
+    hidden=$2
+    [[ $1 != detail && $1 != advice ]] || hide "$2"
+    line+=",$(json_string "$1"):$(json_string "$hidden")"
     shift 2
   done
   printf '%s}\n' "$line" >&3
@@ -38,7 +68,8 @@ event() {
 fail() {
   trap - ERR
   event failed "$1" detail "${2:-}" advice "${3:-}" app "${app:-}"
-  [[ -n ${HANDFUL_JSON:-} ]] || printf '%s' "${2:+$2$'\n'}${3:+$3$'\n'}" >&2
+  hide "${2:-}"
+  [[ -n ${HANDFUL_JSON:-} ]] || printf '%s' "${hidden:+$hidden$'\n'}${3:+$3$'\n'}" >&2
   exit "$said_why"
 }
 said_why=77
