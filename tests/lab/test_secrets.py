@@ -116,13 +116,15 @@ def test_values_reach_the_app_and_nobody_else(keyed: Project) -> None:
 
 
 def test_another_value_is_a_deploy_without_a_failed_request(keyed: Project, lab: Lab) -> None:
-    """Nothing is built."""
+    """Nothing is built. A secret that is called as the app is hides no word that machines and operator exchange."""
     project = keyed
-    project.write(web=hello(project, HOST, secrets=["TOKEN"]))
+    keys = {"secrets": ["TOKEN", "DB_USER"], "machines": ["m1", "m2"], "deploy": {"strategy": "all"}}
+    project.write(machines=("m1", "m2"), private=True, web=hello(project, HOST, **keys))
     project.handful("secrets", "init")
     project.handful("secrets", "set", "TOKEN", stdin=FIRST)
+    project.handful("secrets", "set", "DB_USER", stdin="switch")
     project.handful("deploy")
-    with Load([f"http://{lab.address('m1')}:80"], HOST) as load:
+    with Load([f"http://{lab.address(name)}:80" for name in ("m1", "m2")], HOST) as load:
         project.handful("secrets", "set", "TOKEN", stdin=SECOND)
         events = project.handful("deploy", "--json").events
     assert not {"building", "failed"} & {event["event"] for event in events}

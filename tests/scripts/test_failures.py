@@ -272,3 +272,18 @@ def test_an_app_that_ends_before_the_other_is_promoted_takes_both_back(ready: Ma
     assert running.end().outcome == "failed"
     wholly_in(ready, web)
     wholly_in(ready, api)
+
+
+def test_one_that_docker_cannot_change_goes_all_the_same(ready: Machine) -> None:
+    """It dies while the others are told not to start again: Docker refuses (seen in chaos), and it must not stay."""
+    web, api = two_apps(ready, 1)
+    ready.deployed(web, api)
+    gate = ready.tap.gate("update --restart unless-stopped shop.api-2")
+    running = ready.begin_deploy(*two_apps(ready, 2))
+    gate.wait()
+    ready.docker.faults["update --restart no"] = Answer(status=1, err="Cannot update container: runc did not terminate\n")
+    ready.docker.end(ready.instances("api", name="shop.api-2")[0], 3)
+    gate.open()
+    assert running.end().outcome == "failed"
+    wholly_in(ready, web)
+    wholly_in(ready, api)

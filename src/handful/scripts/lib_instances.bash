@@ -32,6 +32,9 @@ by_restart() {
   awk -v app="$stack/$app/" -v policy="$1" 'index($4, app) == 1 && $4 != app && $3 == policy { print $1 }' <<<"$surveyed"
 }
 
+# ids_of NAME...: of those that the survey saw.
+ids_of() { awk -v names=" $* " 'index(names, " " substr($2, 2) " ") { print $1 }' <<<"$surveyed"; }
+
 # addresses_of ID...: the addresses that those containers have or are promised in the stack's network, one to a line.
 addresses_of() {
   awk -v ids=" $* " 'index(ids, " " $1 " ") { print substr($NF, 4) }' <<<"$surveyed" | tr ',' '\n' | sed '/^$/d' | sort -u

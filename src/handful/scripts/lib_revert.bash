@@ -40,7 +40,8 @@ phase_revert() {
     (take_back) || event trouble "the proxy could not be told of the way back of $app: handful restart $app does it"
     demote_new
     survey
-    mapfile -t leaving < <(by_restart no)
+    # By name, too: Docker does not change one that dies just then (seen), and it would stay for ever.
+    mapfile -t leaving < <({ by_restart no && ids_of "${new[@]}"; } | sort -u)
     drain_apart "${leaving[@]}"
   fi
   failed=$(basename "$(content "$journal/release")")
