@@ -138,13 +138,14 @@ def test_domains_and_paths(project: Project) -> None:
     assert ask("cgi-binary") == "404"
     served = project.sh("docker logs $stack.api-1 2>&1; docker inspect -f '{{.State.Pid}}' handful-proxy")
     assert "started" in served
-    workers = project.sh("docker top handful-proxy -o pid")
+    # An older worker may end meanwhile.
+    workers = set(project.sh("docker top handful-proxy -o pid").split())
     project.change("web", domains=[f"new.{domain}"])
     project.change("api", domains=[f"new.{domain}"])
     project.handful("deploy")
     assert ask("up", f"new.{domain}") == "200"
     assert ask("up") == "404"
-    assert project.sh("docker top handful-proxy -o pid") == workers
+    assert set(project.sh("docker top handful-proxy -o pid").split()) <= workers
 
 
 def test_two_stacks_do_not_reach_each_other(project: Project, lab: Lab, tmp_path: Path) -> None:
