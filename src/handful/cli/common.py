@@ -16,7 +16,6 @@ import click
 from handful import __version__
 from handful.errors import UsageError
 from handful.report.lines import Lines
-from handful.run.project import Project
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from handful.config.load import Loaded
     from handful.plan.model import Intent
     from handful.run.engine import Operator
+    from handful.run.project import Project
     from handful.secrets.store import Store
 
 # A socket's name has at most 107 bytes; ssh adds a slash, 40 digits, and 17 more while it makes it.
@@ -53,6 +53,7 @@ def _asked() -> Asked:
 def open_project() -> Project:
     """Load the config and find out how its machines are reached."""
     from handful.provider.machines import reach, with_private
+    from handful.run.project import Project
     from handful.secrets.vault import Vault
 
     # As the user left it: pydantic gets a variable of handful's own, which is not for hooks.

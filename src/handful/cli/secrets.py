@@ -126,13 +126,13 @@ def list_(*, as_json: bool) -> None:
 
     loaded = load_config()
     store, config = open_store(loaded), loaded.config
-    uses: dict[str, list[str]] = {name: [] for name in store.names() if name != FINGERPRINTS}
+    there = [name for name in store.names() if name != FINGERPRINTS]
+    uses: dict[str, list[str]] = {name: [] for name in there}
     for app, each in config.apps.items():
         for use in each.given:
             uses.setdefault(use.secret, []).append(f"{app} ({use.env or use.file})" if use.env != use.secret else app)
         for secret in each.build.secrets if each.build else ():
             uses.setdefault(secret, []).append(f"the build of {app}")
-    there = set(store.names())
     origins = {name: store.name if name in there else _origin(config, name) for name in uses}
     if as_json:
         told = {name: {"from": origins[name], "given": given} for name, given in uses.items()}
