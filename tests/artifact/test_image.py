@@ -111,13 +111,14 @@ def test_secrets_of_a_build_are_mounted_and_no_arguments(engine: Path, project: 
     monkeypatch.setenv("HOME", str(project))
     build = told.apps["web"].build
     make_image(source, build, project, say=lambda _: None, secrets={"NPM_TOKEN": "hunter2"}, variables={"PATH": f"{engine}:/usr/bin:/bin"})
+    # Another value: the image is there.
+    make_image(source, build, project, say=lambda _: None, secrets={"NPM_TOKEN": "hunter3"}, variables={"PATH": f"{engine}:/usr/bin:/bin"})
     (line,) = [line for line in calls(engine) if line.startswith("build ")]
     assert "--secret id=NPM_TOKEN,env=HANDFUL_SECRET_NPM_TOKEN" in line
     assert "hunter2" not in "".join(calls(engine))
     told_of = (engine / "environment").read_text()
     assert "HANDFUL_SECRET_NPM_TOKEN=hunter2\n" in told_of
     assert "DOCKER_BUILDKIT=1\n" in told_of
-    assert read(told, project)["web"].image == source
 
 
 @pytest.mark.usefixtures("engine")

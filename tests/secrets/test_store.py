@@ -227,7 +227,6 @@ def test_two_values_for_one_name_can_be_settled_in_the_editor(store: Store, tmp_
     somebody.start()
     told: list[str] = []
     # The second time nothing is typed: what stands there is what is wanted.
-    environ["EDITOR"] += ""
     assert edit(store, environ, lambda sentence: told.append(sentence) is None)
     somebody.join()
     assert len(told) == 1

@@ -181,8 +181,6 @@ def recipients(ctx: click.Context) -> None:
 @click.option("--name", default="", help="Who it is: a comment in .sops.yaml.")
 def add(key: str, name: str) -> None:
     """Let one more public key (age1… or ssh-…) read the secrets of this environment."""
-    from dataclasses import replace
-
     from handful.secrets.age import recipient
     from handful.secrets.recipients import Recipient
     from handful.secrets.store import write
@@ -196,11 +194,9 @@ def add(key: str, name: str) -> None:
     store.share([*(each.key for each in readers.recipients), key])
     write(readers.path, text)
     click.echo(f"{name or key} can read {store.name} from now on. Commit {readers.path.name} and {store.name}")
-    for path in sorted(store.path.parent.glob("*.y*ml")) + sorted(store.path.parent.glob("*.env")):
-        other = replace(store, path=path)
-        with contextlib.suppress(SecretsError):
-            if key in {each.key for each in other.readers().recipients} and key not in other.present():
-                click.echo(f"The list is that of {other.name}, too: {other.hint('rotate')}")
+    for other, listed, reads in _every(store, key):
+        if listed and not reads:
+            click.echo(f"The list is that of {other.name}, too: {other.hint('rotate')}")
 
 
 @recipients.command("remove")
@@ -219,26 +215,26 @@ def remove_recipient(who: str) -> None:
     text = readers.without(found[0].key)
     _rotate(store, [each.key for each in readers.recipients if each != found[0]])
     write(readers.path, text)
-    for line in _elsewhere(store, found[0].key):
-        click.echo(line)
+    key = found[0].key
+    for other, listed, reads in _every(store, key):
+        if listed:
+            click.echo(f"{other.name} is still for {key}: {other.hint(f'recipients remove {key}')}")
+        elif reads:
+            click.echo(f"{key} can still read {other.name}: {other.hint('rotate')}")
 
 
-def _elsewhere(store: Store, key: str) -> list[str]:
-    """Return what is to be done with the files of other environments which a key that was taken off a list can read."""
+def _every(store: Store, key: str) -> list[tuple[Store, bool, bool]]:
+    """Return the files of all environments, each with whether a key is on its list, and whether it can read it now."""
     from dataclasses import replace
 
-    told = []
-    for path in sorted(store.path.parent.glob("*.y*ml")) + sorted(store.path.parent.glob("*.env")):
+    found = []
+    for path in sorted(path for ending in ("yml", "yaml", "env") for path in store.path.parent.glob(f"*.{ending}")):
         other = replace(store, path=path)
-        try:
-            listed, reads = key in {each.key for each in other.readers().recipients}, key in other.present()
-        except SecretsError:
-            continue
-        if listed:
-            told.append(f"{other.name} is still for {key}: {other.hint(f'recipients remove {key}')}")
-        elif reads:
-            told.append(f"{key} can still read {other.name}: {other.hint('rotate')}")
-    return told
+        # Those that no rule fits, or only sops can read, are nobody's here.
+        with contextlib.suppress(SecretsError):
+            listed = key in {each.key for each in other.readers().recipients}
+            found.append((other, listed, key in other.present()))
+    return found
 
 
 @secrets_command.command("rotate")

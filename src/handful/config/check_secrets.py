@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from handful.config.tree import Spot
 
 
-# As in secrets/store.py.
+# As in secrets/names.py.
 RESERVED = "handful_fingerprint_key"
 
 

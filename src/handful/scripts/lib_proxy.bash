@@ -231,7 +231,9 @@ reload_mended() {
     reload_proxy
   fi
 }
-proxy_refuses() { ! docker exec handful-proxy haproxy -c -f /etc/haproxy/conf >/dev/null 2>&1; }
+# check_proxy: what the proxy says of its files as they are on disk.
+check_proxy() { docker exec handful-proxy haproxy -c -f /etc/haproxy/conf 2>&1; }
+proxy_refuses() { ! check_proxy >/dev/null; }
 refused_before() {
   local fragment_now routes_now refused=''
   fragment_now=$(content "$fragment") routes_now=$(content "$routes")
@@ -244,7 +246,7 @@ refused_before() {
 # reload_proxy: checks the files first, then waits until a new worker has taken over.
 reload_proxy() {
   local said
-  said=$(docker exec handful-proxy haproxy -c -f /etc/haproxy/conf 2>&1) ||
+  said=$(check_proxy) ||
     fail "the proxy refuses its new configuration" "$said" "The old one still serves."
   take_over
 }
