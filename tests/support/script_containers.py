@@ -32,7 +32,8 @@ class Behaviour:
     `port` None: it does not listen. `on`: the address it listens on, its own when empty. `exits`: it says `says`
     and ends at once with this code. `answers`: status and body by path. `commands`: exit code and output by words.
     `raw`: it answers with these characters and no HTTP. `proxied`: it expects the PROXY protocol, and says what client
-    that told. `heard` keeps the head of each request.
+    that told. `tires`: it hangs up, without an answer, on who asks a second time on one connection. `heard` keeps the head of each
+    request.
     """
 
     port: int | None = 8000
@@ -43,6 +44,7 @@ class Behaviour:
     exits: int | None = None
     raw: str = ""
     proxied: bool = False
+    tires: bool = False
     ignores_term: bool = False
     heard: list[str] = field(default_factory=list)
     # Seconds before the proxy begins to start.
@@ -128,6 +130,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Service
     timeout = DEADLINE
+    asked = False
 
     def handle(self) -> None:
         """Tell who connects, when there is somebody: a check tells nobody's address."""
@@ -144,6 +147,10 @@ class Handler(BaseHTTPRequestHandler):
         """Answer."""
         container = self.server.container
         container.behaviour.heard.append(f"{self.requestline}\n{self.headers}")
+        if container.behaviour.tires and self.asked:
+            self.close_connection = True
+            return
+        self.asked = True
         if container.behaviour.raw:
             self.wfile.write(container.behaviour.raw.encode())
             self.close_connection = True

@@ -39,7 +39,7 @@ def ready(machine: str) -> Facts:
         Container(f"handful-{part}", image, running=True, part=part, restart="always")
         for part, image in IMAGES.items()
     )
-    versions = {"format": 1, "handful": "0.1.0", "parts": {"network": 3, "names": 1, "proxy": 3}}
+    versions = {"format": 1, "handful": "0.1.0", "parts": {"network": 3, "names": 1, "proxy": 4}}
     return replace(
         bare(machine), containers=parts, images=tuple(IMAGES.values()), parts=versions, service_range_local=True
     )

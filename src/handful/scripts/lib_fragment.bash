@@ -69,7 +69,7 @@ option() { sed -n "s/^$1 / /p" <<<"$lines"; }
 
 # What is told of each request, for the numbers of a deploy (lib_measure); a front's are the other machine's.
 log_line() {
-  if [[ $lines == *'frontend mode tcp'* ]]; then
+  if is_tcp; then
     printf '  log-format "%%[date(0,ms)] %%b %%ts %%rc - - - -"'
   else
     printf '  log-format "%%[date(0,ms)] %%b %%tsc %%rc %%ST %%Tw %%Tc %%Tr"'
@@ -86,15 +86,39 @@ fragment_text() {
   printf '%s\n' "# $app of $stack: its service address, and its instances${front:+ here and on other machines}." \
     "frontend $stack.$app" "  bind 10.210.$((number / 256)).$((number % 256)):$port" \
     "  # Only this stack's containers and the machine itself." \
-    "  tcp-request connection reject unless { src 127.0.0.0/8 10.210.0.0/16 $subnet }" \
-    "$(part frontend)" "$(log_line)" "  default_backend $stack.$app" '' \
-    "backend $stack.$app" "$(part backend)"
-  sticky "$1" "$(reached peer)"
-  [[ -z $front ]] || peers
-  slots "$1" ''
+    "  tcp-request connection reject unless { src 127.0.0.0/8 10.210.0.0/16 $subnet }" "$(part frontend)" "$(log_line)"
+  ways "$stack.$app" "$1" "$front"
   [[ -z $front ]] || peers_text
   [[ -z $front || -n ${elsewhere:-} ]] || front_text "$1"
 }
+
+# ways NAME COUNT PEERS: where a frontend leads, as its last lines, and the backends themselves: NAME, with the other machines if PEERS
+# says anything, and NAME.once for requests that must not be sent twice. These never go over a connection that was idle: the
+# instance may be closing it at that moment, and nobody could say whether it has done what was asked (seen: 1 POST of a million).
+ways() {
+  if is_tcp; then
+    printf '%s\n' "  default_backend $1"
+    backend_text "$@"
+  else
+    printf '%s\n' "  use_backend $1.once if !{ method GET HEAD OPTIONS }" "  default_backend $1"
+    backend_text "$@"
+    backend_text "$1.once" "${@:2}"
+  fi
+}
+is_tcp() { [[ $lines == *'frontend mode tcp'* ]]; }
+
+# backend_text NAME COUNT PEERS: all but the app's own backend follow its slots: their health and state, not their address.
+backend_text() {
+  local track=''
+  [[ $1 == "$stack.$app" ]] || track=" no-check track $stack.$app/"
+  printf '%s\n' '' "backend $1" "$(part backend)"
+  [[ $1 != *.once ]] || printf '%s\n' '  option http-server-close'
+  sticky "$2" "${3:+$(reached peer)}"
+  [[ -z $3 ]] || peers
+  slots "$2" "$track"
+}
+# followers: the backends whose slots follow those of the app's own, in the fragment on disk.
+followers() { sed -n "s/^backend \($stack\.$app\.\(once\|here\|here\.once\)\)$/\1/p" "$fragment"; }
 
 # The other machines that run the app: each is as ready as its own proxy says.
 peers() {
@@ -130,16 +154,14 @@ front_text() {
   printf '%s\n' '' "frontend $stack.$app.front" "  bind $front:$((20000 + number))$(option bind)" '  no log' \
     "  # Only the other machines' proxies, and only while somebody here can answer." \
     "  tcp-request connection reject unless { src $from }" "  tcp-request connection reject if { nbsrv($stack.$app.here) eq 0 }" \
-    "$(part frontend)" "  default_backend $stack.$app.here" '' \
-    "backend $stack.$app.ready" '  mode http' "  http-request deny unless { src $from }" \
+    "$(part frontend)"
+  ways "$stack.$app.here" "$1" ''
+  printf '%s\n' '' "backend $stack.$app.ready" '  mode http' "  http-request deny unless { src $from }" \
     '  # This proxy has just been started, by nobody: it does not know yet who can answer.' \
     '  http-request return status 503 if { date,sub("${HANDFUL_STARTED-0}") lt 6 }' \
     '  # About to stop: the others are told before nobody answers here any more.' \
     "  http-request return status 503 if { str($stack.$app),map(/etc/haproxy/conf/leaving.map) -m found }" \
-    "  http-request return status 200 if { nbsrv($stack.$app.here) gt 0 }" '  http-request return status 503' '' \
-    "backend $stack.$app.here" "$(part backend)"
-  sticky "$1" ''
-  slots "$1" " no-check track $stack.$app/"
+    "  http-request return status 200 if { nbsrv($stack.$app.here) gt 0 }" '  http-request return status 503'
 }
 
 # Whom this machine asks whether they have instances that can answer.

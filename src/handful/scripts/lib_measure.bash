@@ -28,7 +28,7 @@ measure() {
 count_requests() {
   local times
   times=$(awk -v since="$1" -v backend="$2" -v switched="${3:-9e15}" '
-    NF != 8 || $2 != backend || $1 < since { next }
+    NF != 8 || ($2 != backend && $2 != backend ".once") || $1 < since { next }
     { tcp = $5 == "-"; way = substr($3, 1, 1) }
     $4 ~ /^\+/ || $4 > 0 { retried++ }
     tcp ? $3 ~ /^[SsPRID][CQ]/ : way ~ /[SsDK]/ || (way ~ /[PRIUu]/ && $5 >= 500) { failed++; next }

@@ -17,18 +17,18 @@ proxy_say() {
 
 # join_slots ADDRESS...: new instances get their slots in the running proxy. Returns when it counts on each of them.
 join_slots() {
-  local address slot commands=()
+  local address slot follower following commands=()
   (($#)) || return 0
+  mapfile -t following < <(followers)
   for address in "$@"; do
     find_slot "$address"
-    slot=$stack.$app/$slot
     # Only from maintenance does a slot come back as up; from a drain it would keep the health of the last one in it (tried).
     # It comes back one failed check from down, and a check of the address before may still be under way (seen): `health up`
     # asks for as many failures as at any other time.
-    commands+=("set server $slot state maint" "set server $slot addr $address port $port")
+    commands+=("set server $stack.$app/$slot state maint" "set server $stack.$app/$slot addr $address port $port")
     # What follows a slot follows its state, not its address.
-    [[ ! -e $reach ]] || commands+=("set server ${slot/\//.here/} addr $address port $port")
-    commands+=("set server $slot state ready" "set server $slot health up")
+    for follower in "${following[@]}"; do commands+=("set server $follower/$slot addr $address port $port"); done
+    commands+=("set server $stack.$app/$slot state ready" "set server $stack.$app/$slot health up")
   done
   proxy_say admin "${commands[@]}" >/dev/null
   wait_serving "$@"
@@ -89,8 +89,8 @@ connections() {
   local pid wanted=" $* "
   for pid in $(workers); do
     proxy_say master "@!$pid show stat" || true
-  done | awk -F, -v backend="$stack.$app" -v wanted="$wanted" \
-    '($1 == backend || $1 == backend ".here") && index(wanted, " " $2 " ") { sum += $5 } END { print sum + 0 }'
+  done | awk -F, -v backends=" $stack.$app $stack.$app.once $stack.$app.here $stack.$app.here.once " -v wanted="$wanted" \
+    'index(backends, " " $1 " ") && index(wanted, " " $2 " ") { sum += $5 } END { print sum + 0 }'
 }
 
 # Process ids of the proxy's workers, old ones too.

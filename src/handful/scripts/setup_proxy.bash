@@ -59,6 +59,9 @@ frontend handful.edge
   http-request set-var(txn.route) hdr(host),host_only,lower,concat(,txn.path,/)
   http-request set-var(txn.app) var(txn.route),map_beg(/etc/haproxy/conf/routes.map,handful.none)
   use_backend handful.maintenance if { var(txn.app),map(/etc/haproxy/conf/maintenance.map) -m found }
+  # What must not be sent twice has a backend of its own (lib_fragment), but for tcp apps and those of older releases.
+  http-request set-var(txn.once) var(txn.app),concat(.once)
+  use_backend %[var(txn.once)] if !{ method GET HEAD OPTIONS } { var(txn.once),nbsrv gt 0 }
   use_backend %[var(txn.app)]
 
 backend handful.none
