@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -37,6 +39,20 @@ def plug(lab: Lab, name: str) -> None:
     words = ["docker", "network", "connect", "--ip", lab.address("m2"), name, f"{name}.m2"]
     subprocess.run(words, capture_output=True, check=False)
     wait_until(lambda: "yes" in lab.sh("m2", "echo yes", check=False), 30)
+
+
+def said_until(process: subprocess.Popen[str], text: str) -> str:
+    """Return what a process has said once that has `text` in it."""
+    assert process.stdout is not None
+    said = bytearray()
+
+    def more() -> bool:
+        ready, _, _ = select.select([process.stdout], [], [], 0.1)
+        said.extend(os.read(process.stdout.fileno(), 65536) if ready else b"")
+        return text.encode() in said
+
+    wait_until(more, 60)
+    return said.decode()
 
 
 def test_an_edge_takes_the_public_traffic_of_all(project: Project, lab: Lab) -> None:
@@ -123,10 +139,12 @@ def test_a_deploy_is_followed_by_somebody_else(project: Project) -> None:
     wait_until(lambda: "at work" in project.handful("status").out, 30)
     follower = project.start("deploy", "--attach")
     queued = project.start("deploy", "--wait")
+    # It has begun to follow once it shows what the work has said before; the deploy must not end earlier.
+    said = said_until(follower, "the network of")
     project.sh("touch /tmp/go-on")
     try:
-        out, err = follower.communicate(timeout=60)
-        assert "web runs 0001" in out, out + err
+        out, _ = follower.communicate(timeout=60)
+        assert "web runs 0001" in said + out, said + out
         assert follower.returncode == 0
         assert running.wait(60) == 0
         assert "nothing to do" in queued.communicate(timeout=60)[0]

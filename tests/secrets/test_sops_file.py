@@ -228,7 +228,7 @@ def test_dotenv_goes_out_and_back(values: dict[str, str]) -> None:
 @pytest.mark.parametrize(("text", "sentence"), [
     ("a: &x 1\nb: *x\n", "anchor"), ("- a\n", "names and values"), ("just text\n", "names and values"), ("1: a\n", "a name is text"),
     ("a: 1\na: 2\n", "twice"), ("a: [1\n", "line"), ("a: 99999999999999999999\n", "too large"),
-    ("<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> other\n", "merge conflict"), ("[" * 10_000, "nested too deeply"),
+    ("<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> other\n", "merge conflict"), ("[" * 10_000, "nest"), ("[" * 100, "nested too deeply"),
     ("a: " + "{x: " * 100 + "1" + "}" * 100, "nested too deeply"),
 ])  # fmt: skip
 def test_what_cannot_be_encrypted_is_told(text: str, sentence: str) -> None:
