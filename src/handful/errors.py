@@ -5,6 +5,7 @@ HandfulError                 1   something went wrong on a machine, in a build o
 │   └── ConfigError          2   handful.yml (or an overlay) has problems; holds all of them
 ├── CommandFailed            1   a program on this computer ended with an error
 ├── BuildFailed              1   an image could not be built, pulled or found
+├── NoRegistry               1   this computer cannot have a registry that its engine reaches
 ├── MachineError             1   a machine cannot be used
 │   ├── Unreachable          1   ssh could not connect
 │   │   └── LoginRefused     1   the machine answers and does not let this user in
@@ -62,6 +63,10 @@ class CommandFailed(HandfulError):
 
 class BuildFailed(HandfulError):
     """An image could not be built, pulled or found."""
+
+
+class NoRegistry(HandfulError):
+    """There can be no registry on this computer that its engine reaches: images travel whole."""
 
 
 class MachineError(HandfulError):

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from handful.errors import CommandFailed, NoDocker
 from handful.machine.local import Said, last_lines, run
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-def docker(*words: str, stdin: str = "", check: bool = True, timeout: float | None = None) -> Said:
-    """Run `docker WORDS…` on this computer; `timeout` is in seconds.
+
+def docker(
+    *words: str, stdin: str = "", check: bool = True, timeout: float | None = None, env: Mapping[str, str] | None = None
+) -> Said:
+    """Run `docker WORDS…` on this computer; `timeout` is in seconds, `env` its whole environment when given.
 
     Raises NoDocker when no engine answers, CommandFailed when it refuses (the latter only with `check`).
     """
     try:
-        said = run(["docker", *words], stdin=stdin, check=False, timeout=timeout)
+        said = run(["docker", *words], stdin=stdin, check=False, timeout=timeout, env=env)
     except CommandFailed as failed:
         raise _no_engine(failed.message) if failed.status == MISSING else failed from None
     if said.status != 0:

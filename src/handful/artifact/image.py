@@ -107,6 +107,12 @@ def image_sizes(names: Sequence[str]) -> dict[str, int]:
     return sizes
 
 
+def layers_of(name: str) -> tuple[str, ...]:
+    """Return the diff ids of an image of the engine here, the lowest layer first."""
+    form = "{{range .RootFS.Layers}}{{println .}}{{end}}"
+    return tuple(docker("image", "inspect", "--format", form, name).out.split())
+
+
 def revision(project: Path) -> str:
     """Return git's short revision of the project's folder, with `+dirty` when files differ; "" without git."""
     try:

@@ -24,13 +24,18 @@ def image_names(images: Images) -> dict[str, str]:
 
     A tag follows from what handful.yml says and from handful's own Dockerfile, not from where the image came from.
     """
-    return {"proxy": _tag("proxy", images.proxy), "names": _tag("names", images.dns)}
+    return {part: part_name(part, images) for part in ("proxy", "names")}
+
+
+def part_name(part: str, images: Images) -> str:
+    """Return the tag of one part's image; the registry is of this computer, and no machine's."""
+    digest = hashlib.sha256(f"{_reference(part, images)}\0{_dockerfile(part)}".encode()).hexdigest()
+    return f"handful/system/{part}:{digest[:12]}"
 
 
 def make_part(part: str, images: Images, *, say: Callable[[str], None]) -> None:
     """Have the engine here hold a part's image: pulled when handful.yml names one that can be had, else built."""
-    name = image_names(images)[part]
-    reference = {"proxy": images.proxy, "names": images.dns}[part]
+    name, reference = part_name(part, images), _reference(part, images)
     if image_id(name) is not None:
         return
     if reference is not None and (image_id(reference) is not None or _pulled(reference)):
@@ -44,9 +49,8 @@ def make_part(part: str, images: Images, *, say: Callable[[str], None]) -> None:
     docker("tag", built, name)
 
 
-def _tag(part: str, reference: str | None) -> str:
-    digest = hashlib.sha256(f"{reference}\0{_dockerfile(part)}".encode()).hexdigest()
-    return f"handful/system/{part}:{digest[:12]}"
+def _reference(part: str, images: Images) -> str | None:
+    return {"proxy": images.proxy, "names": images.dns, "registry": images.registry}[part]
 
 
 def _dockerfile(part: str) -> str:

@@ -87,7 +87,7 @@ def rollback_command(
         lines.say(f"{name} is newer and keeps running; `handful remove {name}` takes it away")
     asked = intent("rollback", project, targets=back.targets, undoes=back.undoes)
     plan, sources = plan_deploy(project, facts, asked)
-    carry(project, facts, plan, sources, asked, lines, began)
+    carry(project, plan, sources, asked, lines, began)
 
 
 @click.command("apply")
@@ -155,11 +155,11 @@ def _deploy(
         else:
             asked = intent(what, project, targets=left.targets)
     plan, sources = plan_deploy(project, facts, asked, pull=pull)
-    carry(project, facts, plan, sources, asked, lines, began)
+    carry(project, plan, sources, asked, lines, began)
 
 
 def carry(
-    project: Project, facts: Mapping[str, Facts], plan: Plan, sources: Mapping[str, AppSource], asked: Intent,
+    project: Project, plan: Plan, sources: Mapping[str, AppSource], asked: Intent,
     lines: Lines, began: float,
 ) -> None:
     """Show a plan, carry it out, and say how long it took; `began` is on the monotonic clock."""
@@ -171,7 +171,7 @@ def carry(
         lines.say(line)
     if plan.empty:
         return
-    fulfil(project, plan, sources, facts, operator(asked, lines))
+    fulfil(project, plan, sources, operator(asked, lines))
     lines.say(f"{asked.what} {plan.deploy} of {plan.stack} is done in {time.monotonic() - began:.1f} s")
     released = {change.app for change in plan.changes if change.action in {"deploy", "restart"}}
     for line in addresses(project.config, project.machines, released):

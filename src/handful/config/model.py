@@ -257,6 +257,8 @@ class Images(Part):
     """The HAProxy image; what cannot be pulled is built from Debian's package."""
     dns: Reference | None = None
     """The image of the name server (dnsmasq); null builds it from Debian's package."""
+    registry: Reference | None = "registry:3"
+    """The registry that machines fetch images from, on your own computer; what cannot be pulled is built likewise."""
 
 
 class Config(Part):

@@ -5,16 +5,16 @@ The user's own ssh program: it alone gets configs, agents, jump hosts, hardware 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from handful.errors import CommandFailed
-from handful.machine.local import last_lines, run
+from handful.machine.local import run
 from handful.machine.session import Ended, Session, no_word
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ UNPACK = (
     'umask 077; folder=$(mktemp -d /run/handful.XXXXXX) && tar -xf - -C "$folder" && '
     'exec bash "$folder/session.bash" "$folder"; rm -rf "$folder"; exit 1'
 )
+
+# A script ends with a zero byte; behind it, stdin is the script's own.
+FROM_STDIN = "IFS= read -r -d '' script; eval \"$script\""
 
 
 def command(access: Access, words: Sequence[str], *, terminal: bool = False, batch: bool = True) -> list[str]:
@@ -131,35 +134,26 @@ def work(
     return Session(process, tar, on_line, stopped, next_word).relay()
 
 
-def send_images(access: Access, names: Sequence[str], stopped: Callable[[], bool]) -> Ended:
-    """Stream images from the engine here into the machine's: `docker save | ssh docker load`; one session.
+def through(
+    access: Access, script: str, on_line: Callable[[str], None], stopped: Callable[[], bool],
+    tunnel: tuple[int, int] | None = None,
+) -> Ended:
+    """Run a bash script that must stand in no argument, and relay each line that it says; one session.
 
-    Raises CommandFailed when the engine here cannot save them; ends early once `stopped` says so.
+    `tunnel`: while it runs, the first port of the machine's loopback address leads to the second one of this computer.
+    That takes a connection of its own: a shared one would keep the way open. When the way cannot be had, ssh fails
+    before the script begins. A heartbeat goes over stdin until `stopped` says so.
     """
-    save = _start(["docker", "save", *names], stdin=subprocess.DEVNULL)
-    load = _start(command(access, ["docker", "load", "--quiet"]), stdin=save.stdout, stdout=subprocess.DEVNULL)
-    if save.stdout is not None:
-        save.stdout.close()
-    while load.poll() is None:
-        if stopped():
-            load.terminate()
-            save.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            load.wait(timeout=0.02)
-    _, said = save.communicate()
-    _, words = load.communicate()
-    if save.returncode != 0 and load.returncode == 0:
-        message = f"docker save {' '.join(names)} failed"
-        raise CommandFailed(message, status=save.returncode, detail=last_lines(said.decode(errors="replace")))
-    return Ended(load.returncode, "", words.decode(errors="replace"))
+    own = access
+    words: list[str] = []
+    if tunnel is not None:
+        own = replace(access, sockets=None, options=(*access.options, "ExitOnForwardFailure=yes", "ControlPath=none"))
+        words = ["-R", f"127.0.0.1:{tunnel[0]}:127.0.0.1:{tunnel[1]}"]
+    line = command(own, ["bash", "-c", FROM_STDIN])
+    return Session(_start([line[0], *words, *line[1:]]), f"{script}\0".encode(), on_line, stopped).relay()
 
 
-def _start(
-    line: Sequence[str],
-    *,
-    stdin: int | IO[bytes] | None = subprocess.PIPE,
-    stdout: int = subprocess.PIPE,
-    apart: bool = True,
-) -> subprocess.Popen[bytes]:
+def _start(line: Sequence[str], *, apart: bool = True) -> subprocess.Popen[bytes]:
     """`apart` from the terminal: Ctrl-C reaches handful, which ends the session in order; but nothing can be asked."""
-    return subprocess.Popen(list(line), stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, start_new_session=apart)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(list(line), stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=apart)

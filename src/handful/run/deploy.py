@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from handful.artifact.image import image_sizes, make_image, read_sources
 from handful.artifact.release import release_files
-from handful.artifact.system_image import image_names, make_part
-from handful.errors import CommandFailed, DeployFailed
+from handful.artifact.system_image import image_names, make_part, part_name
+from handful.errors import BuildFailed, CommandFailed, DeployFailed, NoRegistry
 from handful.machine.local import run
-from handful.plan.conflicts import check_disk
 from handful.plan.order import image_owner, machines_of
 from handful.plan.plan import choose, make_plan
 from handful.plan.release import describe
 from handful.run.edges import count_at_edges
-from handful.run.engine import carry_out, send
+from handful.run.engine import carry_out
+from handful.run.images import send
 from handful.secrets.vault import wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from handful.artifact.registry import Registry
     from handful.config.model import App, Config
     from handful.facts.model import Facts
     from handful.plan.model import AppSource, Intent, Plan, Work
@@ -79,14 +80,14 @@ def _build_secrets(app: App) -> tuple[str, ...]:
 
 
 def fulfil(
-    project: Project, plan: Plan, sources: Mapping[str, AppSource], facts: Mapping[str, Facts], operator: Operator
+    project: Project, plan: Plan, sources: Mapping[str, AppSource], operator: Operator
 ) -> None:
     """Carry a plan out: hooks, images, machines."""
     names = tuple(dict.fromkeys(c.app for c in plan.changes if c.action == "deploy"))
     _hooks(project, plan, names, "before_deploy", operator)
     _make_images(project, plan, sources, operator)
-    _check_room(plan, facts)
-    send(plan, project.machines, operator)
+    sizes = image_sizes(tuple(dict.fromkeys(image for wave in plan.waves for work in wave for image in work.images)))
+    send(plan, project.machines, operator, sizes, partial(_registry, project, operator))
     uploads = {work.machine: _upload(project, work) for wave in plan.waves for work in wave if work.releases}
     carry_out(plan, project.machines, uploads, operator)
     count_at_edges(project, plan, operator)
@@ -123,12 +124,16 @@ def _make_images(project: Project, plan: Plan, sources: Mapping[str, AppSource],
             make_image(source.image, build, folder, say=say, secrets=secrets, variables=variables)
 
 
-def _check_room(plan: Plan, facts: Mapping[str, Facts]) -> None:
-    """Refuse when a machine has no room for the images that it lacks: only now are they here, and their sizes known."""
-    works = [work for wave in plan.waves for work in wave if work.images]
-    sizes = image_sizes(tuple(dict.fromkeys(image for work in works for image in work.images)))
-    for work in works:
-        check_disk(facts[work.machine], sum(sizes[image] for image in work.images))
+def _registry(project: Project, operator: Operator) -> Registry:
+    """Return a registry of this computer, not started yet. Raises NoRegistry when it has no image for one."""
+    from handful.artifact.registry import Registry
+
+    images = project.config.images
+    try:
+        make_part("registry", images, say=lambda text: operator.tell("image", text))
+    except BuildFailed as failed:
+        raise NoRegistry(failed.message, detail=failed.detail) from failed
+    return Registry(part_name("registry", images), project.variables)
 
 
 def _upload(project: Project, work: Work) -> dict[str, bytes]:

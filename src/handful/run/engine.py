@@ -14,7 +14,7 @@ from handful.errors import ConnectionLost, DeployFailed, HandfulError, Interrupt
 from handful.facts.parse import parse
 from handful.machine.diagnose import unreachable
 from handful.machine.local import last_lines
-from handful.machine.ssh import ask, relay, send_images, work
+from handful.machine.ssh import ask, relay, work
 from handful.run.events import Event, read_event
 from handful.run.fleet import words
 from handful.run.together import Crew, nothing, side_by_side
@@ -67,18 +67,6 @@ def look(
 def tell(machines: Iterable[Access], script: str) -> list[HandfulError | None]:
     """Run a script on machines side by side, one ssh session each; None for each on which it went well."""
     return side_by_side([partial(_tell, access, script) for access in machines])
-
-
-def send(plan: Plan, machines: Mapping[str, Access], operator: Operator) -> None:
-    """Bring each machine the images it lacks, all machines side by side. Raises the first machine's error."""
-    stop = threading.Event()
-    works = [work for wave in plan.waves for work in wave if work.images]
-    jobs = [partial(_send, each, machines[each.machine], operator, stop) for each in works]
-    for error in side_by_side(jobs, stop):
-        if error is not None:
-            raise error
-    if stop.is_set():
-        raise Interrupted("interrupted while images were sent", advice="Nothing was changed: the old release serves.")
 
 
 def carry_out(
@@ -185,30 +173,6 @@ def _look(access: Access, script: str, *, batch: bool = True) -> Facts | Handful
         return replace(facts, skew=facts.clock - min(max(facts.clock, asked), answered))
     except HandfulError as wrong:
         return wrong
-
-
-def _send(work_: Work, access: Access, operator: Operator, stop: threading.Event) -> HandfulError | None:
-    count = len(work_.images)
-    operator.tell(
-        "sending",
-        f"{count} image{'s' if count > 1 else ''} go{'es' if count == 1 else ''} to {access.name}",
-        access.name,
-    )
-    try:
-        ended = send_images(access, work_.images, stop.is_set)
-    except HandfulError as failed:
-        return failed
-    if ended.status == 0 or stop.is_set():
-        operator.tell("sent", f"{access.name} has its images", access.name)
-        return None
-    if ended.cut:
-        return unreachable(access, ended.err)
-    message = f"{access.name} could not load the images"
-    return DeployFailed(
-        message,
-        detail=last_lines(ended.err),
-        advice="The old release still serves. Is there disk left? See: handful status",
-    )
 
 
 def _work(

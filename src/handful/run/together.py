@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from handful.plan.model import Plan, Work
 
     Doing = Callable[[], object]
+    Stop = threading.Event
 
 T = TypeVar("T")
 
@@ -43,6 +44,13 @@ def side_by_side(
                 raise
             stop.set()
             return [future.result() for future in futures]
+
+
+def beside(runs: Doing, work: Callable[[], T]) -> T:
+    """Work while something runs beside it, which the work itself ends."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        pool.submit(runs)
+        return work()
 
 
 class Crew:

@@ -1,0 +1,211 @@
+"""How do machines get the images they lack: only the missing layers where that can be, else whole?"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from random import SystemRandom
+from typing import TYPE_CHECKING
+
+from handful.artifact.docker_config import auth
+from handful.artifact.image import layers_of
+from handful.artifact.script import stand_alone
+from handful.errors import DeployFailed, HandfulError, Interrupted, NoRegistry
+from handful.machine.diagnose import unreachable
+from handful.machine.local import last_lines
+from handful.machine.ssh import ask, through
+from handful.machine.stream import send_whole
+from handful.machine.tunnel import Relay
+from handful.run.events import read_event
+from handful.run.together import beside, new_stop, side_by_side
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from handful.artifact.registry import Registry, Stored
+    from handful.machine.access import Access
+    from handful.machine.session import Ended
+    from handful.plan.model import Plan
+    from handful.run.engine import Operator
+    from handful.run.events import Event
+    from handful.run.together import Stop
+
+# Images that are smaller, all together, travel whole: a registry takes longer to start.
+SMALL_BYTES = 5_000_000
+# Of the machine's loopback address; below those that Linux gives to connections that go out.
+PORTS = range(20_000, 32_000)
+TRIES = 5
+SECONDS_BETWEEN_PROGRESS = 2.0
+MEGABYTE = 1_000_000
+OLD_SERVES = "The old release still serves."
+
+
+@dataclass
+class Delivery:
+    """Images on their way to one machine; `sent` counts bytes."""
+
+    images: tuple[str, ...]
+    access: Access
+    operator: Operator
+    stop: Stop
+    sent: Callable[[], int] = int
+    _told: float = 0.0
+    _shown: int = 0
+    _began: float = 0.0
+
+    def begins(self, text: str) -> None:
+        """Say that they go."""
+        self._told = self._began = time.monotonic()
+        self.tell("sending", text)
+
+    def tell(self, kind: str, text: str, **data: str) -> None:
+        """Pass on an event of this machine."""
+        self.operator.tell(kind, text, self.access.name, **data)
+
+    def stopped(self) -> bool:
+        """Whether somebody wants no more of it; called all the time, it also says now and then how far it is."""
+        now, sent = time.monotonic(), self.sent()
+        if now - self._told > SECONDS_BETWEEN_PROGRESS and sent != self._shown:
+            self._told, self._shown = now, sent
+            self.tell("progress", f"{_size(sent)} have gone to {self.access.name}")
+        return self.stop.is_set()
+
+    def arrived(self) -> None:
+        """Say that all are there."""
+        seconds = time.monotonic() - self._began
+        text = f"{self.access.name} has its images: {_size(self.sent())} in {seconds:.1f} s"
+        self.tell("sent", text, bytes=str(self.sent()))
+
+
+def send(
+    plan: Plan, machines: Mapping[str, Access], operator: Operator, sizes: Mapping[str, int],
+    registry: Callable[[], Registry],
+) -> None:
+    """Bring each machine the images that it lacks, all machines side by side. Raises the first machine's error.
+
+    `sizes` are unpacked bytes, by image; `registry` makes one for the length of this call, not started yet.
+    """
+    wanted: dict[str, dict[str, None]] = {}
+    for work in (work for wave in plan.waves for work in wave if work.images):
+        wanted.setdefault(work.machine, {}).update(dict.fromkeys(work.images))
+    if not wanted:
+        return
+    stop = new_stop()
+    deliveries = [Delivery(tuple(images), machines[name], operator, stop) for name, images in wanted.items()]
+    needed = tuple(dict.fromkeys(image for images in wanted.values() for image in images))
+    if sum(sizes[image] for image in needed) <= SMALL_BYTES:
+        errors = side_by_side([partial(_whole, each) for each in deliveries], stop)
+    else:
+        errors = _layers(deliveries, needed, registry)
+    if stop.is_set():
+        raise Interrupted("interrupted while images were sent", advice="Nothing was changed: the old release serves.")
+    for error in filter(None, errors):
+        raise error
+
+
+def _layers(
+    deliveries: Sequence[Delivery], images: Sequence[str], registry: Callable[[], Registry]
+) -> list[HandfulError | None]:
+    """Send missing layers alone; whole images where there can be no registry here."""
+    first = deliveries[0]
+    with ExitStack() as opened:
+        try:
+            running = opened.enter_context(registry())
+            stored = {image: running.store(image) for image in images}
+        except NoRegistry as why:
+            first.operator.tell("image", f"images travel whole: {' '.join(str(why).split())}")
+            return side_by_side([partial(_whole, each) for each in deliveries], first.stop)
+        return side_by_side([partial(_by_layers, each, running, stored) for each in deliveries], first.stop)
+
+
+def _by_layers(delivery: Delivery, registry: Registry, stored: Mapping[str, Stored]) -> HandfulError | None:
+    """Have a machine fetch what it lacks from the registry here."""
+    images = [stored[name] for name in delivery.images]
+    most = _size(sum(each.packed for each in images))
+    delivery.begins(f"{_count(images)} to {delivery.access.name}, those layers that it lacks: {most} at most")
+    with Relay(registry.port) as relay:
+        delivery.sent = lambda: relay.sent
+        return beside(relay.run, partial(_fetch, delivery, registry.login, images, relay))
+
+
+def _fetch(delivery: Delivery, login: str, images: Sequence[Stored], relay: Relay) -> HandfulError | None:
+    """Try ports until one is free there; where ssh makes no tunnels at all, images travel whole."""
+    try:
+        for _ in range(TRIES):
+            port = SystemRandom().choice(PORTS)
+            said: list[Event] = []
+            hear = partial(_hear, delivery, said)
+            script = _pulls(f"127.0.0.1:{port}", login, images)
+            ended = through(delivery.access, script, hear, delivery.stopped, (port, relay.port))
+            if said or not ended.cut or delivery.stop.is_set():
+                return _outcome(delivery, ended, said)
+            there = ask(delivery.access, "true")
+            if there.cut:
+                return unreachable(delivery.access, there.err)
+    finally:
+        relay.close()
+    delivery.tell("image", f"sshd of {delivery.access.name} makes no tunnels: its images travel whole")
+    delivery.sent = int
+    return _whole(delivery)
+
+
+def _pulls(server: str, login: str, images: Sequence[Stored]) -> str:
+    lines = []
+    for each in images:
+        lines.append(f"{each.name} {each.reference} {each.size}")
+        lines += [f"+ {reference} {count}" for reference, count in each.parts]
+        lines += [f"- {layer} {size}" for layer, size in each.layers]
+    values = {"server": server, "login": auth(login), "images": "\n".join(lines), "keep_login": ""}
+    return f"HANDFUL_JSON=1\n{stand_alone('pull_images', values)}"
+
+
+def _hear(delivery: Delivery, said: list[Event], line: str) -> None:
+    said.append(read_event(line, delivery.access.name, time.monotonic() - delivery.operator.started))
+
+
+def _outcome(delivery: Delivery, ended: Ended, said: Sequence[Event]) -> HandfulError | None:
+    """Return what went wrong; None when nothing did, or nobody wants to know any more."""
+    name = delivery.access.name
+    if delivery.stop.is_set():
+        return None
+    if ended.status == 0:
+        delivery.arrived()
+        return None
+    failed = next((event for event in said if event.kind == "failed"), None)
+    if failed is not None:
+        data = failed.data
+        return DeployFailed(f"{name}: {failed.text}", detail=data.get("detail", ""), advice=data.get("advice", ""))
+    if ended.cut:
+        message = f"the connection to {name} was lost while its images were sent"
+        advice = f"{OLD_SERVES} What has arrived is kept: try again."
+        return DeployFailed(message, detail=last_lines(ended.err), advice=advice)
+    return DeployFailed(f"{name} could not fetch its images", detail=last_lines(ended.err), advice=OLD_SERVES)
+
+
+def _whole(delivery: Delivery) -> HandfulError | None:
+    """Send whole images; the machine must end up with the layers that the engine here has."""
+    access, sent = delivery.access, [0]
+    delivery.begins(f"{_count(delivery.images)} to {access.name}")
+    delivery.sent = lambda: sent[0]
+    images = {name: layers_of(name) for name in delivery.images}
+    try:
+        ended = send_whole(access, images, delivery.stopped, lambda count: sent.__setitem__(0, count))
+    except HandfulError as failed:
+        return failed
+    if ended.status == 0 or delivery.stop.is_set():
+        delivery.arrived()
+        return None
+    if ended.cut:
+        return unreachable(access, ended.err)
+    advice = f"{OLD_SERVES} Is there disk left? See: handful status"
+    return DeployFailed(f"{access.name} could not load the images", detail=last_lines(ended.err), advice=advice)
+
+
+def _size(count: int) -> str:
+    return f"{count / MEGABYTE:.1f} MB" if count >= MEGABYTE / 10 else f"{count / 1000:.1f} kB"
+
+
+def _count(images: Sequence[object]) -> str:
+    return f"{len(images)} image{'s go' if len(images) > 1 else ' goes'}"
