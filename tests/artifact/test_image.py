@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from handful.artifact.image import image_sizes, make_image, read_sources, revision
+from handful.artifact.image import Wish, image_sizes, make_image, read_sources, revision
 from handful.config.model import Build, Config
 from handful.errors import BuildFailed
 from handful.plan.model import ImageSource
@@ -59,7 +59,7 @@ def config(**apps: Any) -> Config:
 
 def read(config: Config, project: Path, known: Mapping[str, Any] | None = None, *, pull: bool = False) -> Mapping[str, Any]:
     """Return the sources of all apps."""
-    return read_sources(config, "shop", project, config.apps, known or {}, pull=pull)
+    return read_sources(config, "shop", project, config.apps, known or {}, Wish(pull=pull))
 
 
 def calls(engine: Path) -> list[str]:
@@ -72,8 +72,72 @@ def test_a_build_is_known_by_its_inputs(engine: Path, project: Path) -> None:
     image = read(config(web={"build": {}}), project)["web"].image
     inputs = image.identity.removeprefix("build:")
     assert len(inputs) == 16
-    assert image == ImageSource(f"handful/shop/web:{inputs}", f"build:{inputs}")
+    assert image == ImageSource(f"handful/shop/web:{inputs}", f"build:{inputs}", inputs=inputs)
     assert calls(engine) == []
+
+
+def known_build(image: ImageSource) -> dict[str, Any]:
+    """Return what the manifest of a release says of the image that it was made from."""
+    origin = {"image": image.name, "inputs": image.inputs, "bases": image.bases}
+    return {"web": {"image": image.identity, "built_from": origin}}
+
+
+def test_what_a_build_begins_from_is_an_input_and_looked_up_once(engine: Path, project: Path) -> None:
+    """Another base makes another image; for a release that was made of the same files nothing is asked at all."""
+    (project / "Dockerfile").write_text("FROM debian:13\nCOPY app.toml /\n")
+    (engine / "registry" / "debian:13").write_text("debian@sha256:1111")
+    told = config(web={"build": {}})
+    first = read(told, project)["web"].image
+    assert first.bases == {"debian:13": "sha256:1111"}
+    (engine / "images" / "debian:13").write_text("debian@sha256:2222")
+    (engine / "calls").unlink()
+    assert read(told, project, known_build(first))["web"].image == first
+    assert calls(engine) == []
+    other = read(told, project)["web"].image
+    assert other.bases == {"debian:13": "sha256:2222"}
+    assert other.name != first.name
+    (project / "app.toml").write_text("changed")
+    assert read(told, project, known_build(first))["web"].image.bases == other.bases
+
+
+def test_pull_and_rebuild_make_anew_what_has_not_changed(engine: Path, project: Path) -> None:
+    """The base is pulled; a build that is asked for again is an image of its own, and stays what it is."""
+    (project / "Dockerfile").write_text("FROM debian:13\n")
+    (engine / "images" / "debian:13").write_text("debian@sha256:1111")
+    (engine / "registry" / "debian:13").write_text("debian@sha256:2222")
+    told = config(web={"build": {}})
+    first = read(told, project)["web"].image
+    pulled = read(told, project, known_build(first), pull=True)["web"].image
+    assert pulled.bases == {"debian:13": "sha256:2222"}
+    again = read_sources(told, "shop", project, told.apps, known_build(pulled), Wish(rebuild="now"))["web"].image
+    assert again.name not in {first.name, pulled.name}
+    assert read(told, project, known_build(again))["web"].image == again
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("more", [{"args": {"A": "1"}}, {"target": "test"}, {"platform": "linux/arm64"}])
+def test_the_words_of_a_build_are_inputs(project: Path, more: dict[str, Any]) -> None:
+    """Arguments, target and platform make another image."""
+    assert read(config(web={"build": more}), project) != read(config(web={"build": {}}), project)
+
+
+def test_the_words_of_a_build_reach_docker(engine: Path, project: Path) -> None:
+    """By BuildKit, which one of them needs."""
+    build = Build.model_validate({"args": {"A": "1 2"}, "target": "test", "platform": "linux/arm64", "ssh": True})
+    make_image(ImageSource("handful/shop/web:1", "build:1"), build, project, say=lambda _: None)
+    (line,) = [line for line in calls(engine) if line.startswith("build ")]
+    assert "--target test --platform linux/arm64 --build-arg A=1 2 --tag handful/shop/web:1" in line
+    assert "--ssh default" in line
+
+
+def test_what_needs_buildkit_is_refused_where_there_is_none(engine: Path, project: Path) -> None:
+    """Before anything is built: what needs it, and what to install."""
+    (engine / "docker").write_text(DOCKER.replace("echo 20.10", "echo 28.2"))
+    (project / "Dockerfile").write_text("FROM scratch\nRUN --mount=type=cache,target=/c true\n")
+    with pytest.raises(BuildFailed, match=r"needs BuildKit \(RUN --mount\), and docker has none") as refusal:
+        make_image(ImageSource("handful/shop/web:1", "build:1"), Build(), project, say=lambda _: None)
+    assert "buildx" in refusal.value.advice
+    assert not [line for line in calls(engine) if line.startswith("build ")]
 
 
 def test_what_handful_reads_is_no_input_of_a_build(engine: Path, project: Path) -> None:

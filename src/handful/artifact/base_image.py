@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SUITES = MappingProxyType({"debian:13-slim": "trixie", "debian:12-slim": "bookworm"})
 PULL_SECONDS = 60
+# The classic builder leaves the container of a step that failed, unless it is told not to.
+CLASSIC = ("env", "DOCKER_BUILDKIT=0", "docker", "build", "--force-rm")
 NO_ARGUMENTS: Mapping[str, str] = MappingProxyType({})
 LEFT_OUT = (
     "path-exclude=/usr/share/man/*",
@@ -65,7 +67,7 @@ def build_image(
     say(f"building the image {tag} (once; some minutes at most)")
     with TemporaryDirectory(prefix="handful-") as empty:
         words = ["--quiet", "--tag", tag, "--file", "-", *_given(arguments), str(context or empty)]
-        said = run([*builder(), *words], stdin=dockerfile_text, check=False)
+        said = run([*(("docker", "build") if has_buildx() else CLASSIC), *words], stdin=dockerfile_text, check=False)
     built = image_id(tag) if said.status == 0 else None
     if built is None:
         raise BuildFailed(
@@ -83,16 +85,9 @@ def image_id(reference: str) -> str | None:
     return said.out.strip() if said.status == 0 else None
 
 
-def builder(*, secrets: bool = False) -> tuple[str, ...]:
-    """Return `docker build` as this computer has it: without BuildKit, the classic builder is all there is.
-
-    That one leaves the container of a step that failed, unless it is told not to. It knows no `secrets`: for these
-    it must be BuildKit, which old engines have without buildx.
-    """
-    buildx = docker("buildx", "version", check=False).status == 0
-    if secrets and not buildx:
-        return "env", "DOCKER_BUILDKIT=1", "docker", "build", "--progress=plain"
-    return ("docker", "build") if buildx else ("env", "DOCKER_BUILDKIT=0", "docker", "build", "--force-rm")
+def has_buildx() -> bool:
+    """Whether docker has its plug-in buildx here, and builds with BuildKit."""
+    return docker("buildx", "version", check=False).status == 0
 
 
 def _given(arguments: Mapping[str, str]) -> list[str]:

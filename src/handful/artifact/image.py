@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-import subprocess
-from collections import deque
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from handful.artifact.base_image import builder, image_id
-from handful.artifact.context import context_hash
+from handful.artifact.base_image import image_id
+from handful.artifact.build import DIGEST_OR_ID, bases_of, build_image, identity, inputs_of
 from handful.artifact.docker import docker
 from handful.errors import BuildFailed, CommandFailed
 from handful.machine.local import run
@@ -24,14 +23,19 @@ if TYPE_CHECKING:
 
     from handful.config.model import App, Build, Config
 
-LAST_BUILD_LINES = 15
 # What handful itself reads changes without the image changing (docs/decisions/0006); so do secrets.
 OWN_FILES = ("handful.yml", "environments", ".sops.yaml")
 # The metadata of sops, in YAML and in dotenv.
 SEALED = re.compile(rb"^(?:\"?sops\"?:|sops_mac=)|\"sops\":", re.MULTILINE)
 NOTHING: Mapping[str, str] = MappingProxyType({})
-# BuildKit takes a secret from the environment of the one call: it stands in no file and in no argument.
-GIVEN = "HANDFUL_SECRET_"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be made anew: `pull` looks references up again, `rebuild`, another text each time, builds again."""
+
+    pull: bool = False
+    rebuild: str = ""
 
 
 def read_sources(
@@ -40,13 +44,12 @@ def read_sources(
     project: Path,
     chosen: Iterable[str],
     known: Mapping[str, Mapping[str, Any]],
-    *,
-    pull: bool,
+    wish: Wish,
 ) -> dict[str, AppSource]:
     """Return what each chosen app brings. Nothing is built: a build is known by the hash of its inputs.
 
     `known` maps an app to the manifest of its present release: a reference that it was made from is not
-    resolved again, unless `pull`. Raises BuildFailed when a reference cannot be resolved.
+    resolved again, unless that is wished. Raises BuildFailed when a reference cannot be resolved.
     """
     images: dict[str, ImageSource] = {}
     git = revision(project)
@@ -55,7 +58,7 @@ def read_sources(
         owner = image_owner(name, config.apps)
         if owner not in images:
             own = (*OWN_FILES, *_store(project, config.secrets.source))
-            images[owner] = _image(owner, config.apps[owner], stack, project, known.get(owner, {}), git, own, pull=pull)
+            images[owner] = _image(owner, config.apps[owner], stack, project, known.get(owner, {}), git, own, wish)
         found[name] = AppSource(images[owner], _digests(config.apps[name], project))
     return found
 
@@ -73,23 +76,8 @@ def make_image(
         return
     if build is None:
         _pull(source)
-        return
-    context = project / build.context
-    words = ["--tag", source.name, "--file", str(context / build.dockerfile), str(context)]
-    mounts = [word for name in secrets for word in ("--secret", f"id={name},env={GIVEN}{name}")]
-    lines: deque[str] = deque(maxlen=LAST_BUILD_LINES)
-    with subprocess.Popen(
-        [*builder(secrets=bool(secrets)), *mounts, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace",
-        env={**variables, **{f"{GIVEN}{name}": value for name, value in secrets.items()}} if secrets else None,
-    ) as process:
-        for line in process.stdout or ():
-            if line.strip():
-                lines.append(line.rstrip())
-                say(line.rstrip())
-    if process.returncode != 0:
-        message = f"the build of {context / build.dockerfile} failed"
-        raise BuildFailed(message, detail="\n".join(lines), advice="Nothing was changed on any machine.")
+    else:
+        build_image(source.name, build, project, say=say, secrets=secrets, variables=variables)
 
 
 def image_sizes(names: Sequence[str]) -> dict[str, int]:
@@ -125,22 +113,33 @@ def revision(project: Path) -> str:
 
 def _image(
     name: str, app: App, stack: str, project: Path, known: Mapping[str, Any], git: str, own: tuple[str, ...],
-    *, pull: bool,
+    wish: Wish,
 ) -> ImageSource:
     if app.build is not None:
-        context = project / app.build.context
-        left_out = own if context.resolve() == project.resolve() else ()
-        inputs = _inputs(name, context, context / app.build.dockerfile, left_out)
-        return ImageSource(f"handful/{stack}/{name}:{inputs}", f"build:{inputs}", git=git)
+        return _built(name, app.build, stack, project, known, git, own, wish)
     reference = str(app.image)
     origin = known.get("built_from", {})
-    if origin.get("reference") == reference and not pull:
+    if origin.get("reference") == reference and not wish.pull:
         return ImageSource(origin["image"], known["image"], reference)
-    found = _resolve(name, reference, pull=pull)
+    found = _resolve(name, reference, pull=wish.pull)
     short = hashlib.sha256(found.encode()).hexdigest()[:16]
     source = ImageSource(f"handful/{stack}/{name}:{short}", f"reference:{reference}@{found}", reference)
     docker("tag", reference, source.name)
     return source
+
+
+def _built(
+    name: str, build: Build, stack: str, project: Path, known: Mapping[str, Any], git: str, own: tuple[str, ...],
+    wish: Wish,
+) -> ImageSource:
+    """Of the same inputs nothing is built: what the present release was built from on that day still holds."""
+    left_out = own if (project / build.context).resolve() == project.resolve() else ()
+    inputs, origin = inputs_of(name, build, project, left_out), known.get("built_from", {})
+    if origin.get("inputs") == inputs and not wish.pull and not wish.rebuild:
+        return ImageSource(origin["image"], known["image"], git=git, inputs=inputs, bases=origin.get("bases", {}))
+    bases = bases_of(build, project, pull=wish.pull)
+    told = identity(inputs, bases, wish.rebuild)
+    return ImageSource(f"handful/{stack}/{name}:{told}", f"build:{told}", git=git, inputs=inputs, bases=bases)
 
 
 def _store(project: Path, source: str) -> tuple[str, ...]:
@@ -153,14 +152,6 @@ def _is_sealed(path: Path) -> bool:
     return path.suffix in {".yml", ".yaml", ".env"} and SEALED.search(path.read_bytes()) is not None
 
 
-def _inputs(name: str, context: Path, dockerfile: Path, own: tuple[str, ...]) -> str:
-    try:
-        return context_hash(context, dockerfile, left_out=own)
-    except OSError as wrong:
-        message = f"the files that {name} is built from cannot be read: {wrong.strerror} ({wrong.filename})"
-        raise BuildFailed(message, advice="What the image does not need can stand in .dockerignore.") from wrong
-
-
 def _resolve(name: str, reference: str, *, pull: bool) -> str:
     """Return what a reference stands for now: the registry's digest; the image's id when it came from no registry."""
     if pull or image_id(reference) is None:
@@ -171,8 +162,7 @@ def _resolve(name: str, reference: str, *, pull: bool) -> str:
                 message, detail=said.err.strip(),
                 advice=f"Try: docker pull {reference}. Nothing was changed on any machine.",
             )
-    form = "{{if .RepoDigests}}{{index .RepoDigests 0}}{{else}}{{.Id}}{{end}}"
-    return docker("image", "inspect", "--format", form, reference).out.strip().rpartition("@")[2]
+    return docker("image", "inspect", "--format", DIGEST_OR_ID, reference).out.strip().rpartition("@")[2]
 
 
 def _only_here(reference: str) -> bool:

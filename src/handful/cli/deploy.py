@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from handful.cli.common import intent, json_option, open_project, operator, show_lines, verbose_option
+from handful.cli.common import intent, json_option, now, open_project, operator, show_lines, verbose_option
 from handful.errors import UsageError
 from handful.run.project import facts_of, facts_of_those_up
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from handful.artifact.image import Wish
     from handful.facts.model import Facts
     from handful.plan.model import AppSource, Intent, Plan
     from handful.report.lines import Lines
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 WAIT_SECONDS = 1.0
 
 pull_option = click.option("--pull", is_flag=True, help="Take what image references stand for now.")
+rebuild_option = click.option("--rebuild", is_flag=True, help="Build again what has not changed.")
 skip_option = click.option("--skip-down", is_flag=True, help="Leave out machines that cannot be reached.")
 wait_option = click.option("--wait", is_flag=True, help="While another deploy is at work, wait until it has ended.")
 
@@ -33,22 +35,23 @@ wait_option = click.option("--wait", is_flag=True, help="While another deploy is
 @click.option("--resume", is_flag=True, help="Finish a deploy that was cut short, on all its machines.")
 @click.option("--attach", is_flag=True, help="Follow the deploy that is at work.")
 @pull_option
+@rebuild_option
 @skip_option
 @wait_option
 @verbose_option
 @json_option
-def deploy_command(
-    apps: tuple[str, ...], *, resume: bool, attach: bool, pull: bool, skip_down: bool, wait: bool, verbose: bool,
-    as_json: bool,
+def deploy_command(  # noqa: PLR0913  # one for each option
+    apps: tuple[str, ...], *, resume: bool, attach: bool, pull: bool, rebuild: bool, skip_down: bool, wait: bool,
+    verbose: bool, as_json: bool,
 ) -> None:
     """Build what changed and release it without downtime: all apps, or those named."""
     lines = show_lines(as_json=as_json, verbose=verbose)
-    if (resume or attach) and (apps or pull or (resume and attach)):
+    if (resume or attach) and (apps or pull or rebuild or (resume and attach)):
         raise UsageError("--resume and --attach stand alone: they are about the deploy that there is")
     if attach:
         _attach(lines)
     else:
-        _deploy("deploy", apps, lines, pull=pull, wait=wait, skip_down=skip_down, resume=resume)
+        _deploy("deploy", apps, lines, _wish(pull=pull, rebuild=rebuild), wait=wait, skip_down=skip_down, resume=resume)
 
 
 @click.command("rollback")
@@ -92,14 +95,15 @@ def rollback_command(
 
 @click.command("apply")
 @pull_option
+@rebuild_option
 @skip_option
 @wait_option
 @verbose_option
 @json_option
-def apply_command(*, pull: bool, skip_down: bool, wait: bool, verbose: bool, as_json: bool) -> None:
+def apply_command(*, pull: bool, rebuild: bool, skip_down: bool, wait: bool, verbose: bool, as_json: bool) -> None:
     """Make the machines match the file: their parts, every app, and nothing that the file does not name."""
     lines = show_lines(as_json=as_json, verbose=verbose)
-    _deploy("apply", (), lines, pull=pull, wait=wait, skip_down=skip_down)
+    _deploy("apply", (), lines, _wish(pull=pull, rebuild=rebuild), wait=wait, skip_down=skip_down)
 
 
 def load_planner() -> None:
@@ -131,8 +135,15 @@ def _holders(project: Project, facts: Mapping[str, Facts]) -> dict[str, str]:
     return {name: holder for name, here in facts.items() if (holder := here.stack(project.stack).holder)}
 
 
+def _wish(*, pull: bool, rebuild: bool) -> Wish:
+    from handful.artifact.image import Wish
+
+    # What is built again must differ from what was built of the same before.
+    return Wish(pull=pull, rebuild=now() if rebuild else "")
+
+
 def _deploy(
-    what: str, apps: tuple[str, ...], lines: Lines, *, pull: bool, wait: bool, skip_down: bool, resume: bool = False
+    what: str, apps: tuple[str, ...], lines: Lines, wish: Wish, *, wait: bool, skip_down: bool, resume: bool = False
 ) -> None:
     began = time.monotonic()
     project = open_project()
@@ -154,7 +165,7 @@ def _deploy(
             asked = intent(what, project, apps=tuple(left.targets))
         else:
             asked = intent(what, project, targets=left.targets)
-    plan, sources = plan_deploy(project, facts, asked, pull=pull)
+    plan, sources = plan_deploy(project, facts, asked, wish)
     carry(project, plan, sources, asked, lines, began)
 
 

@@ -16,6 +16,7 @@ from handful.config.secrets import SecretName, Secrets, SecretUse
 from handful.config.values import (
     LOGIN,
     MACHINE_ADDRESS,
+    PLATFORM,
     ROUTE_PATH,
     URL_PATH,
     Address,
@@ -48,10 +49,6 @@ LATER = MappingProxyType({
     "provider.region": "handful does not create machines at a provider yet",
     "provider.size": "handful does not create machines at a provider yet",
     "provider.token": "handful does not create machines at a provider yet",
-    "apps.*.build.target": "build targets do not exist yet",
-    "apps.*.build.args": "build arguments do not exist yet",
-    "apps.*.build.platform": "building for another platform does not exist yet",
-    "apps.*.build.on": "building on a machine does not exist yet",
 })
 
 
@@ -89,6 +86,16 @@ class Build(Part):
     """The folder that Docker is sent, inside the project's folder."""
     dockerfile: str = "Dockerfile"
     """The Dockerfile, inside the context."""
+    target: Text | None = None
+    """The stage of the Dockerfile to build; the last one unless told."""
+    args: dict[str, Text] = {}
+    """Build arguments, as NAME: value."""
+    platform: Annotated[str, Field(pattern=PLATFORM)] | None = None
+    """What the machines are, when this computer is something else: linux/amd64, linux/arm64. Needs BuildKit."""
+    ssh: Choice = False
+    """Let steps of the build use your ssh agent (RUN --mount=type=ssh). Needs BuildKit."""
+    on: Name | None = None
+    """A machine that builds instead of this computer, with at most half of its processors and memory."""
     secrets: tuple[SecretName, ...] = ()
     """Secrets that steps of the build may read, as RUN --mount=type=secret,id=NAME; they are not kept in the image."""
 

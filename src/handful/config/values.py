@@ -31,6 +31,7 @@ DOMAIN = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
 TARGET = r"^/[^:\n]+$"
 URL_PATH = r"^/[^\s]*$"
 ROUTE_PATH = r"^/[A-Za-z0-9._~/-]*$"
+PLATFORM = r"^linux/[a-z0-9]+(/v[0-9]+)?$"
 _DAYS = "(Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _DAYS = f"{_DAYS}(-{_DAYS})?"
 _TIME = "([01]?[0-9]|2[0-3]):[0-5][0-9]"
@@ -48,6 +49,7 @@ MEANING = MappingProxyType({
     TARGET: "an absolute path in the container, without a colon, like /srv/data",
     URL_PATH: "a path that begins with /, without spaces",
     WHEN: "`default` or hours, like Mon-Fri 8:00-18:00",
+    PLATFORM: "a platform, like linux/amd64 or linux/arm64",
     ROUTE_PATH: "a path that begins with /, of letters, digits, dots, dashes and underscores",
 })
 

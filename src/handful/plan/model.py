@@ -23,13 +23,17 @@ class ImageSource:
 
     `name` is the tag it has or will have on machines; `identity` goes into the release's hash:
     `build:` and the hash of what it is built from, or `reference:` and what it was resolved to.
-    `git` is the revision, with `+dirty` when files differ from it.
+    `git` is the revision, with `+dirty` when files differ from it. `inputs` is a hash of what it is built from, without
+    `bases`: what the images that it begins from stood for, by reference. `promoted` names the release it comes from.
     """
 
     name: str
     identity: str
     reference: str = ""
     git: str = ""
+    inputs: str = ""
+    bases: Mapping[str, str] = field(default_factory=dict)
+    promoted: str = ""
 
 
 @dataclass(frozen=True)

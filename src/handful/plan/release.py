@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from handful.config.model import App, Config
-    from handful.plan.model import AppSource
+    from handful.plan.model import AppSource, ImageSource
 
 FORMAT = 1
 SIDE_SCRIPTS = ("before_start", "after_start")
@@ -37,8 +37,14 @@ def describe(name: str, config: Config, source: AppSource) -> dict[str, Any]:
     if source.secrets:
         manifest["secrets"] = dict(sorted(source.secrets.items()))
     manifest["hash"] = fingerprint(manifest)
-    manifest["built_from"] = {"image": source.image.name, "reference": source.image.reference, "git": source.image.git}
+    manifest["built_from"] = _origin(source.image)
     return manifest
+
+
+def _origin(image: ImageSource) -> dict[str, Any]:
+    told = {"image": image.name, "reference": image.reference, "git": image.git}
+    more = {"inputs": image.inputs, "bases": dict(image.bases), "promoted": image.promoted}
+    return {**told, **{key: value for key, value in more.items() if value}}
 
 
 def fingerprint(manifest: Mapping[str, Any]) -> str:

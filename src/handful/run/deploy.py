@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from handful.artifact.image import image_sizes, make_image, read_sources
+from handful.artifact.image import Wish, image_sizes, make_image, read_sources
 from handful.artifact.release import release_files
 from handful.artifact.system_image import image_names, make_part, part_name
 from handful.errors import BuildFailed, CommandFailed, DeployFailed, NoRegistry
@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from handful.run.engine import Operator
     from handful.run.project import Project
 
+AS_IT_IS = Wish()
+
 
 def plan_deploy(
-    project: Project, facts: Mapping[str, Facts], intent: Intent, *, pull: bool = False
+    project: Project, facts: Mapping[str, Facts], intent: Intent, wish: Wish = AS_IT_IS
 ) -> tuple[Plan, dict[str, AppSource]]:
     """Return the plan that brings the apps of `intent` to the file, and what it would be made from."""
     chosen = choose(project.config, intent)
@@ -40,7 +42,7 @@ def plan_deploy(
     }
     sources: dict[str, AppSource] = {}
     if not intent.targets:
-        sources = _sources(project, chosen, known, pull=pull)
+        sources = _sources(project, chosen, known, wish)
     return make_plan(project.config, project.stack, facts, sources, intent), sources
 
 
@@ -52,12 +54,12 @@ def same_source(project: Project, facts: Mapping[str, Facts], releases: Mapping[
     }
     if kept.keys() != releases.keys():
         return False
-    sources = _sources(project, tuple(releases), kept, pull=False)
+    sources = _sources(project, tuple(releases), kept, AS_IT_IS)
     return all(describe(name, project.config, sources[name])["hash"] == kept[name]["hash"] for name in releases)
 
 
 def _sources(
-    project: Project, chosen: Iterable[str], known: Mapping[str, Mapping[str, Any]], *, pull: bool
+    project: Project, chosen: Iterable[str], known: Mapping[str, Mapping[str, Any]], wish: Wish
 ) -> dict[str, AppSource]:
     """Return what apps bring. A secret that is missing is told before anything is built."""
     chosen, apps = tuple(chosen), project.config.apps
@@ -65,7 +67,7 @@ def _sources(
     uses = [(name, use.secret) for name in chosen for use in apps[name].given]
     uses += [(f"the build of {name}", secret) for name in built for secret in _build_secrets(apps[name])]
     values = project.vault.values(wanted(uses)) if uses else {}
-    sources = read_sources(project.config, project.stack, project.folder, chosen, known, pull=pull)
+    sources = read_sources(project.config, project.stack, project.folder, chosen, known, wish)
     told = project.vault.fingerprint
     return {
         name: replace(source, secrets={

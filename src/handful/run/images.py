@@ -92,6 +92,7 @@ def send(
         wanted.setdefault(work.machine, {}).update(dict.fromkeys(work.images))
     if not wanted:
         return
+    operator.tell("shipping", "")
     stop = new_stop()
     deliveries = [Delivery(tuple(images), machines[name], operator, stop) for name, images in wanted.items()]
     needed = tuple(dict.fromkeys(image for images in wanted.values() for image in images))
