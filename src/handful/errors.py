@@ -6,6 +6,7 @@ HandfulError                 1   something went wrong on a machine, in a build o
 ├── CommandFailed            1   a program on this computer ended with an error
 ├── BuildFailed              1   an image could not be built, pulled or found
 ├── NoRegistry               1   this computer cannot have a registry that its engine reaches
+├── NoTunnel                 1   a machine's sshd makes no tunnel to this computer
 ├── MachineError             1   a machine cannot be used
 │   ├── Unreachable          1   ssh could not connect
 │   │   └── LoginRefused     1   the machine answers and does not let this user in
@@ -67,6 +68,10 @@ class BuildFailed(HandfulError):
 
 class NoRegistry(HandfulError):
     """There can be no registry on this computer that its engine reaches: images travel whole."""
+
+
+class NoTunnel(HandfulError):
+    """A machine's sshd makes no tunnel to this computer: images travel whole."""
 
 
 class MachineError(HandfulError):

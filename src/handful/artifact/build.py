@@ -67,14 +67,15 @@ def identity(inputs: str, bases: Mapping[str, str], again: str) -> str:
 
 def build_image(
     name: str, build: Build, project: Path, *, say: Callable[[str], None],
-    secrets: Mapping[str, str] = NOTHING, variables: Mapping[str, str] = NOTHING,
+    secrets: Mapping[str, str] = NOTHING, variables: Mapping[str, str] = NOTHING, anew: bool = False,
 ) -> None:
-    """Have the engine here build an image. `secrets` by name; `variables` are the environment.
+    """Have the engine here build an image. `secrets` by name; `variables` are the environment; `anew`: all of it.
 
     Raises BuildFailed with the last lines of what Docker said, or when it lacks what the build needs.
     """
     context = project / build.context
-    line = [*_builder(build, context), *options(build), "--tag", name, "--file", str(context / build.dockerfile)]
+    line = [*_builder(build, context), *options(build, anew=anew), "--tag", name]
+    line += ["--file", str(context / build.dockerfile)]
     line += [word for each in secrets for word in ("--secret", f"id={each},env={GIVEN}{each}")]
     line += ["--ssh", "default"] if build.ssh else []
     given = {f"{GIVEN}{each}": value for each, value in secrets.items()}
@@ -91,9 +92,10 @@ def build_image(
         raise build_failed(context / build.dockerfile, lines)
 
 
-def options(build: Build) -> list[str]:
+def options(build: Build, *, anew: bool) -> list[str]:
     """Return the words for `docker build` that are the same wherever it runs."""
-    words = ["--target", build.target] if build.target else []
+    words = ["--no-cache"] if anew else []
+    words += ["--target", build.target] if build.target else []
     words += ["--platform", build.platform] if build.platform else []
     return words + [word for name, value in sorted(build.args.items()) for word in ("--build-arg", f"{name}={value}")]
 

@@ -52,6 +52,14 @@ def context_files(context: Path, dockerfile: Path, *, left_out: Collection[str] 
     yield from _walk(context, "", tuple(parse_ignore(text)), NEVER_HASHED.union(left_out))
 
 
+def sent_files(context: Path, dockerfile: Path) -> Iterator[Path]:
+    """Yield the files that a build is sent: Docker sends the Dockerfile also when it is ignored."""
+    found = tuple(context_files(context, dockerfile))
+    yield from found
+    if dockerfile not in found:
+        yield dockerfile
+
+
 def parse_ignore(text: str) -> Iterator[tuple[bool, re.Pattern[str]]]:
     """Read a .dockerignore: yield (kept?, pattern) in the order of the file; the last that fits a path decides.
 

@@ -45,13 +45,15 @@ def read_sources(
     chosen: Iterable[str],
     known: Mapping[str, Mapping[str, Any]],
     wish: Wish,
+    given: Mapping[str, ImageSource] = MappingProxyType({}),
 ) -> dict[str, AppSource]:
     """Return what each chosen app brings. Nothing is built: a build is known by the hash of its inputs.
 
     `known` maps an app to the manifest of its present release: a reference that it was made from is not
-    resolved again, unless that is wished. Raises BuildFailed when a reference cannot be resolved.
+    resolved again, unless that is wished. `given` images, by app, are neither built nor looked
+    up. Raises BuildFailed when a reference cannot be resolved.
     """
-    images: dict[str, ImageSource] = {}
+    images = dict(given)
     git = revision(project)
     found = {}
     for name in chosen:
@@ -77,7 +79,7 @@ def make_image(
     if build is None:
         _pull(source)
     else:
-        build_image(source.name, build, project, say=say, secrets=secrets, variables=variables)
+        build_image(source.name, build, project, say=say, secrets=secrets, variables=variables, anew=source.anew)
 
 
 def image_sizes(names: Sequence[str]) -> dict[str, int]:
@@ -137,9 +139,11 @@ def _built(
     inputs, origin = inputs_of(name, build, project, left_out), known.get("built_from", {})
     if origin.get("inputs") == inputs and not wish.pull and not wish.rebuild:
         return ImageSource(origin["image"], known["image"], git=git, inputs=inputs, bases=origin.get("bases", {}))
-    bases = bases_of(build, project, pull=wish.pull)
+    # What a machine that builds has is not looked into.
+    bases = bases_of(build, project, pull=wish.pull) if build.on is None else {}
     told = identity(inputs, bases, wish.rebuild)
-    return ImageSource(f"handful/{stack}/{name}:{told}", f"build:{told}", git=git, inputs=inputs, bases=bases)
+    tag, anew = f"handful/{stack}/{name}:{told}", bool(wish.rebuild)
+    return ImageSource(tag, f"build:{told}", git=git, inputs=inputs, bases=bases, anew=anew)
 
 
 def _store(project: Path, source: str) -> tuple[str, ...]:

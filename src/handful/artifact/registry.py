@@ -205,6 +205,11 @@ class Registry:
         return Answer(found.status, found.headers.get("Docker-Content-Digest", ""), location, read)
 
 
+def forget_kept() -> bool:
+    """Remove what registries of earlier commands have kept; whether there was any, and none of them runs now."""
+    return docker("volume", "rm", VOLUME, check=False).status == 0
+
+
 def _digest(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 

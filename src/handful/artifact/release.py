@@ -10,10 +10,11 @@ from handful.artifact.script import run_app
 from handful.plan.release import SIDE_SCRIPTS, file_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from handful.config.model import App
+    from handful.config.secrets import SecretUse
     from handful.plan.model import Release
 
 # Docker reads an env file line by line, with a limit of 64 KiB.
@@ -28,22 +29,39 @@ def release_files(
 
     `secrets`: the values of those that the app is given, by name.
     """
+    return {**manifest_files(release), **app_files(app, project), **secret_files(app.given, secrets)}
+
+
+def manifest_files(release: Release) -> dict[str, bytes]:
+    """Return the files of a release folder that follow from its manifest."""
     manifest = release.manifest
-    found = {
+    return {
         "run_app.bash": run_app(release).encode(),
         "release.json": json.dumps(manifest, sort_keys=True, ensure_ascii=False).encode() + b"\n",
         "proxy.cfg": "".join(f"{line}\n" for line in manifest["settings"]["proxy"]).encode(),
         "served": "".join(f"{line}\n" for line in _served(manifest["settings"])).encode(),
         **env_files(manifest["env"]),
     }
-    for path, target in app.files.items():
-        found[f"files/{file_name(target)}"] = (project / path).read_bytes()
-    if app.given:
-        found |= _secret_files(app, secrets)
+
+
+def app_files(app: App, project: Path) -> dict[str, bytes]:
+    """Return the app's own files of a release folder, read from the project's folder."""
+    found = {f"files/{file_name(target)}": (project / path).read_bytes() for path, target in app.files.items()}
     for name in SIDE_SCRIPTS:
         if path := getattr(app, name):
             found[f"{name}.bash"] = (project / path).read_bytes()
     return found
+
+
+def secret_files(given: Iterable[SecretUse], secrets: Mapping[str, str]) -> dict[str, bytes]:
+    """Return the files that hold secrets: variables as for `env`, and files of their own. `secrets`: values by name."""
+    given = tuple(given)
+    if not given:
+        return {}
+    variables = {str(use.env): secrets[use.secret] for use in given if use.env}
+    found = {f"secrets/{name}": content for name, content in env_files(variables).items()}
+    files = {str(use.file): secrets[use.secret] for use in given if use.file}
+    return found | {f"secrets/files/{file_name(target)}": value.encode() for target, value in files.items()}
 
 
 def _served(settings: Mapping[str, Any]) -> list[str]:
@@ -52,14 +70,6 @@ def _served(settings: Mapping[str, Any]) -> list[str]:
         return []
     path = settings["path"].rstrip("/")
     return [f"port {settings['port']}", *(f"route {domain}{path}/" for domain in settings["domains"])]
-
-
-def _secret_files(app: App, secrets: Mapping[str, str]) -> dict[str, bytes]:
-    """Return what holds secrets: variables as for `env`, and files of their own."""
-    variables = {str(use.env): secrets[use.secret] for use in app.given if use.env}
-    found = {f"secrets/{name}": content for name, content in env_files(variables).items()}
-    files = {str(use.file): secrets[use.secret] for use in app.given if use.file}
-    return found | {f"secrets/files/{file_name(target)}": value.encode() for target, value in files.items()}
 
 
 def env_files(env: Mapping[str, str]) -> dict[str, bytes]:

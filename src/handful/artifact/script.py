@@ -54,6 +54,20 @@ def run_app(release: Release) -> str:
     return "\n".join(head) + "\n" + _texts(uses("run_app")) + "\n" + source("run_app")
 
 
+def run_package(release: Release, secrets: tuple[str, ...]) -> str:
+    """Return a package's run_app.bash; `secrets` are the files of secrets that it waits for."""
+    head = [
+        "#!/usr/bin/env bash",
+        f"# {release.settings['app']} of {release.settings['stack']}, release {release.id}, as a package.",
+        "# `bash run_app.bash` starts it, with LISTEN=ADDRESS:PORT in its environment to say where.",
+        "",
+        *(assignment(name, value) for name, value in release.settings.items()),
+        assignment("needs_secrets", " ".join(secrets)),
+        "",
+    ]
+    return "\n".join(head) + "\n" + _texts(uses("run_package")) + "\n" + source("run_package")
+
+
 def observe(stack: str, *, whole: bool = True, check: bool = False) -> str:
     """Return the script that tells a machine's facts; not `whole`: without what only a plan asks for.
 

@@ -78,7 +78,7 @@ def _again(what: str, apps: tuple[str, ...], *, as_json: bool) -> None:
     targets = {app: present_release(project, facts, app, what) for app in apps}
     asked = intent(what, project, targets=targets)
     plan, sources = plan_deploy(project, facts, asked)
-    carry(project, plan, sources, asked, show_lines(as_json=as_json), began)
+    carry(project, facts, plan, sources, asked, show_lines(as_json=as_json), began)
 
 
 def _whole(what: str, apps: tuple[str, ...], *, as_json: bool) -> None:

@@ -36,12 +36,12 @@ json_option = click.option(
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Show every line of builds.")
 
 
-def load_config() -> Loaded:
-    """Load handful.yml of this folder or the nearest one above, for the environment that was asked for."""
+def load_config(environment: str | None = None) -> Loaded:
+    """Load handful.yml of this folder or the nearest one above, for an environment, or the one that was asked for."""
     from handful.config.load import find, load
 
     folder = find(Path.cwd())
-    return load(folder, _asked().environment)
+    return load(folder, environment or _asked().environment)
 
 
 def _asked() -> Asked:
@@ -50,15 +50,15 @@ def _asked() -> Asked:
     return asked
 
 
-def open_project() -> Project:
-    """Load the config and find out how its machines are reached."""
+def open_project(environment: str | None = None) -> Project:
+    """Load the config, of an environment or the one that was asked for, and find out how its machines are reached."""
     from handful.provider.machines import reach, with_private
     from handful.run.project import Project
     from handful.secrets.vault import Vault
 
     # As the user left it: pydantic gets a variable of handful's own, which is not for hooks.
     variables = dict(os.environ)
-    loaded = load_config()
+    loaded = load_config(environment)
     machines = reach(loaded.config, loaded.stack, lab_state(), sockets())
     terminal = sys.stdin.isatty()
     config = with_private(loaded.config, machines)
@@ -72,7 +72,7 @@ def open_store(loaded: Loaded) -> Store:
     from handful.secrets.names import DEFAULT
     from handful.secrets.store import Store
 
-    base = loaded.folder / loaded.config.secrets.source / (_asked().environment or DEFAULT)
+    base = loaded.folder / loaded.config.secrets.source / (loaded.environment or DEFAULT)
     every = [base.with_name(base.name + ending) for ending in (".yml", ".yaml", ".env")]
     there = [path for path in every if path.exists()]
     if len(there) > 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from handful.facts.model import Facts
     from handful.plan.model import AppSource, Intent, Plan
     from handful.report.lines import Lines
+    from handful.run.deploy import Foreign
     from handful.run.project import Project
 
 # Between two looks at a machine on which another deploy is at work.
@@ -34,6 +36,7 @@ wait_option = click.option("--wait", is_flag=True, help="While another deploy is
 @click.argument("apps", nargs=-1)
 @click.option("--resume", is_flag=True, help="Finish a deploy that was cut short, on all its machines.")
 @click.option("--attach", is_flag=True, help="Follow the deploy that is at work.")
+@click.option("--package", type=click.Path(exists=True, path_type=Path), help="Deploy what `handful package` wrote.")
 @pull_option
 @rebuild_option
 @skip_option
@@ -41,15 +44,19 @@ wait_option = click.option("--wait", is_flag=True, help="While another deploy is
 @verbose_option
 @json_option
 def deploy_command(  # noqa: PLR0913  # one for each option
-    apps: tuple[str, ...], *, resume: bool, attach: bool, pull: bool, rebuild: bool, skip_down: bool, wait: bool,
-    verbose: bool, as_json: bool,
+    apps: tuple[str, ...], *, resume: bool, attach: bool, package: Path | None, pull: bool, rebuild: bool,
+    skip_down: bool, wait: bool, verbose: bool, as_json: bool,
 ) -> None:
     """Build what changed and release it without downtime: all apps, or those named."""
     lines = show_lines(as_json=as_json, verbose=verbose)
-    if (resume or attach) and (apps or pull or rebuild or (resume and attach)):
-        raise UsageError("--resume and --attach stand alone: they are about the deploy that there is")
+    if resume + attach + bool(package) > 1 or ((resume or attach or package) and (apps or pull or rebuild)):
+        raise UsageError("--resume, --attach and --package stand alone: each says by itself what is deployed")
     if attach:
         _attach(lines)
+    elif package:
+        from handful.cli.package import deploy_package
+
+        deploy_package(package, lines, wait=wait, skip_down=skip_down)
     else:
         _deploy("deploy", apps, lines, _wish(pull=pull, rebuild=rebuild), wait=wait, skip_down=skip_down, resume=resume)
 
@@ -77,7 +84,7 @@ def rollback_command(
         raise UsageError("--all goes with --to, and without an app", advice="Like: handful rollback --all --to 2h")
     project = open_project()
     lines = show_lines(as_json=as_json, verbose=verbose)
-    facts = _facts(project, lines, wait=wait, skip_down=skip_down)
+    facts = look_at(project, lines, wait=wait, skip_down=skip_down)
     from handful.plan.back import way_back
     from handful.plan.past import way_to
     from handful.run.deploy import plan_deploy
@@ -90,7 +97,7 @@ def rollback_command(
         lines.say(f"{name} is newer and keeps running; `handful remove {name}` takes it away")
     asked = intent("rollback", project, targets=back.targets, undoes=back.undoes)
     plan, sources = plan_deploy(project, facts, asked)
-    carry(project, plan, sources, asked, lines, began)
+    carry(project, facts, plan, sources, asked, lines, began)
 
 
 @click.command("apply")
@@ -112,7 +119,7 @@ def load_planner() -> None:
         import_module(f"handful.{name}")
 
 
-def _facts(
+def look_at(
     project: Project, lines: Lines, *, wait: bool, skip_down: bool = False, check: bool = False
 ) -> dict[str, Facts]:
     """Return what is known of the machines; `wait`: once no deploy of the stack is at work on any of them."""
@@ -147,7 +154,7 @@ def _deploy(
 ) -> None:
     began = time.monotonic()
     project = open_project()
-    facts = _facts(project, lines, wait=wait, skip_down=skip_down, check=what == "apply")
+    facts = look_at(project, lines, wait=wait, skip_down=skip_down, check=what == "apply")
     from handful.report.status import unfinished
     from handful.run.deploy import plan_deploy, same_source
 
@@ -166,23 +173,23 @@ def _deploy(
         else:
             asked = intent(what, project, targets=left.targets)
     plan, sources = plan_deploy(project, facts, asked, wish)
-    carry(project, plan, sources, asked, lines, began)
+    carry(project, facts, plan, sources, asked, lines, began)
 
 
 def carry(
-    project: Project, plan: Plan, sources: Mapping[str, AppSource], asked: Intent,
-    lines: Lines, began: float,
+    project: Project, facts: Mapping[str, Facts], plan: Plan, sources: Mapping[str, AppSource], asked: Intent,
+    lines: Lines, began: float, foreign: Foreign | None = None,
 ) -> None:
     """Show a plan, carry it out, and say how long it took; `began` is on the monotonic clock."""
     from handful.report.plan import plan_lines
     from handful.report.status import addresses
-    from handful.run.deploy import fulfil
+    from handful.run.deploy import NOTHING, fulfil
 
     for line in plan_lines(plan):
         lines.say(line)
     if plan.empty:
         return
-    fulfil(project, plan, sources, operator(asked, lines))
+    fulfil(project, plan, sources, facts, operator(asked, lines), foreign or NOTHING)
     lines.say(f"{asked.what} {plan.deploy} of {plan.stack} is done in {time.monotonic() - began:.1f} s")
     released = {change.app for change in plan.changes if change.action in {"deploy", "restart"}}
     for line in addresses(project.config, project.machines, released):

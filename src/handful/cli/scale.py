@@ -38,7 +38,7 @@ def scale_command(wanted: tuple[str, ...], *, span: str | None, as_json: bool) -
     targets = {name: present_release(project, facts, name, "scale") for name in counts}
     asked = intent("scale", project, targets=targets, counts=counts, seconds=seconds)
     plan, sources = plan_deploy(project, facts, asked)
-    carry(project, plan, sources, asked, show_lines(as_json=as_json), began)
+    carry(project, facts, plan, sources, asked, show_lines(as_json=as_json), began)
 
 
 @click.command("maintenance")

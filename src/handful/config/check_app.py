@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def check_app(config: Config, name: str, app: App) -> Iterator[Problem]:
     """Find what is wrong with one app, seen without the other apps."""
     yield from _image(name, app)
+    yield from _built_on(config, name, app)
     yield from _machines(config, name, app)
     yield from _alone(name, app)
     yield from _strategy(config, name, app)
@@ -32,6 +33,19 @@ def _image(name: str, app: App) -> Iterator[Problem]:
     if app.build is not None and app.image is not None:
         sentence = f"app {code(name)} has both `build` and `image`: keep one (in an overlay, null removes the other)"
         yield Problem(("apps", name, "image", KEY), sentence, others=(("apps", name, "build", KEY),))
+
+
+def _built_on(config: Config, name: str, app: App) -> Iterator[Problem]:
+    if app.build is None or app.build.on is None:
+        return
+    spot = ("apps", name, "build", "on")
+    if app.build.on not in config.machines:
+        sentence = no_such("machine", app.build.on, list(config.machines))
+        yield Problem(spot, sentence, relies=(("machines", app.build.on),))
+    told = {"secrets": app.build.secrets, "ssh": app.build.ssh, "platform": app.build.platform}
+    for key in (key for key, value in told.items() if value):
+        sentence = f"`{key}` needs BuildKit, and `on` builds without it, within half of the machine: keep one of them"
+        yield Problem(("apps", name, "build", key), sentence, others=(spot,))
 
 
 def _machines(config: Config, name: str, app: App) -> Iterator[Problem]:

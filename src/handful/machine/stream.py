@@ -6,6 +6,7 @@ import os
 import select
 import shutil
 import subprocess
+from contextlib import suppress
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING
 
@@ -63,6 +64,26 @@ def send_whole(
     whole = [each.strip() for each in said.splitlines()] == wanted
     status = load.returncode or (0 if whole or stopped() else 1)
     return Ended(status, said, err.decode(errors="replace"))
+
+
+def pour(
+    access: Access, script: str, write: Callable[[IO[bytes]], None], on_line: Callable[[str], None]
+) -> Ended:
+    """Run a bash script whose stdin is what `write` writes, and pass on each line that it says; one session."""
+    pipe, line = subprocess.PIPE, command(access, ["bash", "-c", script])
+    with subprocess.Popen(line, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True) as process:
+        try:
+            if process.stdin is not None:
+                # It may end before it has read all; then its words tell why.
+                with suppress(BrokenPipeError), process.stdin:
+                    write(process.stdin)
+            for said in process.stdout or ():
+                on_line(said.decode(errors="replace").rstrip())
+        except BaseException:
+            process.terminate()
+            raise
+        err = process.stderr.read() if process.stderr is not None else b""
+    return Ended(process.returncode, "", err.decode(errors="replace"))
 
 
 def _first_line(load: subprocess.Popen[bytes], stopped: Callable[[], bool]) -> str:

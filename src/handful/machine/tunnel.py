@@ -17,12 +17,12 @@ TURN_SECONDS = 0.2
 class Relay:
     """Passes connections on to a port of this computer, while `run` is running.
 
-    `sent` counts the bytes that have come back from there.
+    `sent` counts the bytes that have come back from there, `received` those that have gone there.
     """
 
     def __init__(self, target: int) -> None:
         """Pass on to port `target` of the loopback address."""
-        self.sent = 0
+        self.sent = self.received = 0
         self._target = target
         self._ends: dict[socket.socket, End] = {}
         self._open = True
@@ -65,7 +65,7 @@ class Relay:
             except OSError:
                 client.close()
                 return
-            here, there = End(client, counts=False), End(server, counts=True)
+            here, there = End(client, is_target=False), End(server, is_target=True)
             here.other, there.other = there, here
             for end in (here, there):
                 end.socket.setblocking(False)  # noqa: FBT003  # its only argument
@@ -80,7 +80,10 @@ class Relay:
                 end.flush()
             if events & selectors.EVENT_READ:
                 count = end.read()
-                self.sent += count if end.counts else 0
+                if end.is_target:
+                    self.sent += count
+                else:
+                    self.received += count
         except OSError:
             self._close(end)
             return
@@ -112,9 +115,9 @@ class End:
 
     other: End
 
-    def __init__(self, endpoint: socket.socket, *, counts: bool) -> None:
-        """Take over a connected socket; `counts`: what comes from it is counted."""
-        self.socket, self.counts = endpoint, counts
+    def __init__(self, endpoint: socket.socket, *, is_target: bool) -> None:
+        """Take over a connected socket."""
+        self.socket, self.is_target = endpoint, is_target
         self.waiting = bytearray()
         self.over = False
 

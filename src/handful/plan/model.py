@@ -25,6 +25,7 @@ class ImageSource:
     `build:` and the hash of what it is built from, or `reference:` and what it was resolved to.
     `git` is the revision, with `+dirty` when files differ from it. `inputs` is a hash of what it is built from, without
     `bases`: what the images that it begins from stood for, by reference. `promoted` names the release it comes from.
+    `anew`: nothing is taken from an earlier build.
     """
 
     name: str
@@ -34,6 +35,7 @@ class ImageSource:
     inputs: str = ""
     bases: Mapping[str, str] = field(default_factory=dict)
     promoted: str = ""
+    anew: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,13 @@ class AppSource:
     """What an app brings besides its config: its image, and the digests of its files by their path in the project.
 
     `secrets`: keyed fingerprints of what it is given, by `env NAME` or `file /PATH`. The values are nowhere in a plan.
+    `packaged`: the manifest of a release that was made earlier, and is deployed as it is.
     """
 
     image: ImageSource
     digests: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
+    packaged: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from handful.plan.model import AppSource, ImageSource
 
 FORMAT = 1
+# Of a manifest: what follows from the rest, or tells where it came from.
+NO_PART = frozenset({"hash", "built_from", "release"})
 SIDE_SCRIPTS = ("before_start", "after_start")
 # Only where they are used: what an app is without is no difference between releases.
 CHOICES = ("redirects", "sticky", "proxy_protocol", "prefer_local")
@@ -24,8 +26,17 @@ CHOICES = ("redirects", "sticky", "proxy_protocol", "prefer_local")
 
 def describe(name: str, config: Config, source: AppSource) -> dict[str, Any]:
     """Return the manifest of what the file asks for, without an id: what runs, not where or how many."""
+    manifest = _packaged(source) if source.packaged else _asked_for(name, config, source)
+    if source.secrets:
+        manifest["secrets"] = dict(sorted(source.secrets.items()))
+    manifest["hash"] = fingerprint(manifest)
+    manifest["built_from"] = _origin(source.image)
+    return manifest
+
+
+def _asked_for(name: str, config: Config, source: AppSource) -> dict[str, Any]:
     app = config.apps[name]
-    manifest: dict[str, Any] = {
+    return {
         "format": FORMAT,
         "app": name,
         "image": source.image.identity,
@@ -34,11 +45,11 @@ def describe(name: str, config: Config, source: AppSource) -> dict[str, Any]:
         "files": {target: source.digests[path] for path, target in sorted(app.files.items(), key=lambda each: each[1])},
         "settings": _settings(name, app, source),
     }
-    if source.secrets:
-        manifest["secrets"] = dict(sorted(source.secrets.items()))
-    manifest["hash"] = fingerprint(manifest)
-    manifest["built_from"] = _origin(source.image)
-    return manifest
+
+
+def _packaged(source: AppSource) -> dict[str, Any]:
+    """Secrets are those of now; a package holds none."""
+    return {key: value for key, value in source.packaged.items() if key not in {*NO_PART, "secrets"}}
 
 
 def _origin(image: ImageSource) -> dict[str, Any]:
@@ -49,7 +60,7 @@ def _origin(image: ImageSource) -> dict[str, Any]:
 
 def fingerprint(manifest: Mapping[str, Any]) -> str:
     """Return twelve hex digits over everything that makes the release what it is."""
-    parts = {key: value for key, value in manifest.items() if key not in {"hash", "built_from", "release"}}
+    parts = {key: value for key, value in manifest.items() if key not in NO_PART}
     return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
 
 

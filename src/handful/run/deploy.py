@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from handful.artifact.image import Wish, image_sizes, make_image, read_sources
-from handful.artifact.release import release_files
-from handful.artifact.system_image import image_names, make_part, part_name
+from handful.artifact.image import Wish, image_sizes, read_sources
+from handful.artifact.release import app_files, manifest_files, secret_files
+from handful.artifact.system_image import make_part, part_name
 from handful.errors import BuildFailed, CommandFailed, DeployFailed, NoRegistry
 from handful.machine.local import run
 from handful.plan.order import image_owner, machines_of
 from handful.plan.plan import choose, make_plan
 from handful.plan.release import describe
+from handful.run.builds import make_images
 from handful.run.edges import count_at_edges
 from handful.run.engine import carry_out
 from handful.run.images import send
@@ -24,16 +25,38 @@ if TYPE_CHECKING:
 
     from handful.artifact.registry import Registry
     from handful.config.model import App, Config
+    from handful.config.secrets import SecretUse
     from handful.facts.model import Facts
-    from handful.plan.model import AppSource, Intent, Plan, Work
+    from handful.plan.model import AppSource, ImageSource, Intent, Plan, Work
     from handful.run.engine import Operator
+    from handful.run.images import Home
     from handful.run.project import Project
 
 AS_IT_IS = Wish()
 
 
+@dataclass(frozen=True)
+class Foreign:
+    """What does not come from the project as it is.
+
+    `images`, by app, take the place of what the file would build or look up, and `packaged` manifests of what it says;
+    `homes` are machines that have such images, by their name here; `files` and `given` (the secrets that it is given)
+    are those of a package, by app.
+    """
+
+    images: Mapping[str, ImageSource] = field(default_factory=dict)
+    packaged: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    homes: Mapping[str, Home] = field(default_factory=dict)
+    files: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
+    given: Mapping[str, tuple[SecretUse, ...]] = field(default_factory=dict)
+
+
+NOTHING = Foreign()
+
+
 def plan_deploy(
-    project: Project, facts: Mapping[str, Facts], intent: Intent, wish: Wish = AS_IT_IS
+    project: Project, facts: Mapping[str, Facts], intent: Intent, wish: Wish = AS_IT_IS,
+    foreign: Foreign = NOTHING,
 ) -> tuple[Plan, dict[str, AppSource]]:
     """Return the plan that brings the apps of `intent` to the file, and what it would be made from."""
     chosen = choose(project.config, intent)
@@ -42,7 +65,7 @@ def plan_deploy(
     }
     sources: dict[str, AppSource] = {}
     if not intent.targets:
-        sources = _sources(project, chosen, known, wish)
+        sources = sources_of(project, chosen, known, wish, foreign)
     return make_plan(project.config, project.stack, facts, sources, intent), sources
 
 
@@ -54,25 +77,27 @@ def same_source(project: Project, facts: Mapping[str, Facts], releases: Mapping[
     }
     if kept.keys() != releases.keys():
         return False
-    sources = _sources(project, tuple(releases), kept, AS_IT_IS)
+    sources = sources_of(project, tuple(releases), kept, AS_IT_IS, NOTHING)
     return all(describe(name, project.config, sources[name])["hash"] == kept[name]["hash"] for name in releases)
 
 
-def _sources(
-    project: Project, chosen: Iterable[str], known: Mapping[str, Mapping[str, Any]], wish: Wish
+def sources_of(
+    project: Project, chosen: Iterable[str], known: Mapping[str, Mapping[str, Any]], wish: Wish,
+    foreign: Foreign,
 ) -> dict[str, AppSource]:
     """Return what apps bring. A secret that is missing is told before anything is built."""
     chosen, apps = tuple(chosen), project.config.apps
-    built = {image_owner(name, apps) for name in chosen}
-    uses = [(name, use.secret) for name in chosen for use in apps[name].given]
+    built = {owner for name in chosen if (owner := image_owner(name, apps)) not in foreign.images}
+    given = {name: foreign.given.get(name, apps[name].given) for name in chosen}
+    uses = [(name, use.secret) for name in chosen for use in given[name]]
     uses += [(f"the build of {name}", secret) for name in built for secret in _build_secrets(apps[name])]
     values = project.vault.values(wanted(uses)) if uses else {}
-    sources = read_sources(project.config, project.stack, project.folder, chosen, known, wish)
+    sources = read_sources(project.config, project.stack, project.folder, chosen, known, wish, foreign.images)
     told = project.vault.fingerprint
     return {
-        name: replace(source, secrets={
+        name: replace(source, packaged=foreign.packaged.get(name, {}), secrets={
             f"env {use.env}" if use.env else f"file {use.file}": told(use.secret, values[use.secret])
-            for use in apps[name].given
+            for use in given[name]
         }) for name, source in sources.items()
     }
 
@@ -82,15 +107,17 @@ def _build_secrets(app: App) -> tuple[str, ...]:
 
 
 def fulfil(
-    project: Project, plan: Plan, sources: Mapping[str, AppSource], operator: Operator
+    project: Project, plan: Plan, sources: Mapping[str, AppSource], facts: Mapping[str, Facts], operator: Operator,
+    foreign: Foreign = NOTHING,
 ) -> None:
     """Carry a plan out: hooks, images, machines."""
     names = tuple(dict.fromkeys(c.app for c in plan.changes if c.action == "deploy"))
     _hooks(project, plan, names, "before_deploy", operator)
-    _make_images(project, plan, sources, operator)
-    sizes = image_sizes(tuple(dict.fromkeys(image for wave in plan.waves for work in wave for image in work.images)))
-    send(plan, project.machines, operator, sizes, partial(_registry, project, operator))
-    uploads = {work.machine: _upload(project, work) for wave in plan.waves for work in wave if work.releases}
+    homes = make_images(project, plan, sources, facts, operator, foreign.homes)
+    needed = dict.fromkeys(image for wave in plan.waves for work in wave for image in work.images)
+    sizes = image_sizes(tuple(image for image in needed if image not in homes))
+    send(plan, project.machines, operator, sizes, partial(_registry, project, operator), homes)
+    uploads = {work.machine: _upload(project, work, foreign) for wave in plan.waves for work in wave if work.releases}
     carry_out(plan, project.machines, uploads, operator)
     count_at_edges(project, plan, operator)
     _hooks(project, plan, names, "after_deploy", operator)
@@ -108,24 +135,6 @@ def present_manifest(name: str, stack: str, facts: Mapping[str, Facts]) -> Mappi
     return next((s.releases[s.current] for s in states if s.current in s.releases), {})
 
 
-def _make_images(project: Project, plan: Plan, sources: Mapping[str, AppSource], operator: Operator) -> None:
-    needed = {image for wave in plan.waves for work in wave for image in work.images}
-    for part, name in image_names(project.config.images).items():
-        if name in needed:
-            make_part(part, project.config.images, say=lambda text: operator.tell("image", text))
-    for name, source in sources.items():
-        if source.image.name in needed:
-            needed.discard(source.image.name)
-            owner = image_owner(name, project.config.apps)
-            build = project.config.apps[owner].build
-            if build is not None:
-                operator.tell("building", f"building {owner} from {source.image.git or build.context}")
-            secrets = project.vault.values(wanted((owner, secret) for secret in build.secrets)) if build else {}
-            say = partial(operator.tell, "output")
-            folder, variables = project.folder, project.variables
-            make_image(source.image, build, folder, say=say, secrets=secrets, variables=variables)
-
-
 def _registry(project: Project, operator: Operator) -> Registry:
     """Return a registry of this computer, not started yet. Raises NoRegistry when it has no image for one."""
     from handful.artifact.registry import Registry
@@ -138,12 +147,14 @@ def _registry(project: Project, operator: Operator) -> Registry:
     return Registry(part_name("registry", images), project.variables)
 
 
-def _upload(project: Project, work: Work) -> dict[str, bytes]:
+def _upload(project: Project, work: Work, foreign: Foreign) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for release in work.releases:
         app = project.config.apps[release.app]
-        secrets = project.vault.values(wanted((release.app, use.secret) for use in app.given))
-        files = release_files(release, app, project.folder, secrets)
+        uses = foreign.given.get(release.app, app.given)
+        secrets = project.vault.values(wanted((release.app, use.secret) for use in uses))
+        own = foreign.files[release.app] if release.app in foreign.files else app_files(app, project.folder)
+        files = {**manifest_files(release), **own, **secret_files(uses, secrets)}
         found |= {f"releases/{release.app}/{path}": content for path, content in files.items()}
     return found
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from handful.artifact.docker_config import auth
 from handful.artifact.image import layers_of
 from handful.artifact.script import stand_alone
-from handful.errors import DeployFailed, HandfulError, Interrupted, NoRegistry
+from handful.errors import DeployFailed, HandfulError, Interrupted, NoRegistry, NoTunnel
 from handful.machine.diagnose import unreachable
 from handful.machine.local import last_lines
 from handful.machine.ssh import ask, through
@@ -42,6 +42,14 @@ MEGABYTE = 1_000_000
 OLD_SERVES = "The old release still serves."
 
 
+@dataclass(frozen=True)
+class Home:
+    """A machine that has an image, and the image's name there."""
+
+    access: Access
+    name: str
+
+
 @dataclass
 class Delivery:
     """Images on their way to one machine; `sent` counts bytes."""
@@ -51,6 +59,8 @@ class Delivery:
     operator: Operator
     stop: Stop
     sent: Callable[[], int] = int
+    # Whether they come from the machine to this computer.
+    comes: bool = False
     _told: float = 0.0
     _shown: int = 0
     _began: float = 0.0
@@ -69,56 +79,89 @@ class Delivery:
         now, sent = time.monotonic(), self.sent()
         if now - self._told > SECONDS_BETWEEN_PROGRESS and sent != self._shown:
             self._told, self._shown = now, sent
-            self.tell("progress", f"{_size(sent)} have gone to {self.access.name}")
+            self.tell("progress", f"{_size(sent)} have {'come from' if self.comes else 'gone to'} {self.access.name}")
         return self.stop.is_set()
 
     def arrived(self) -> None:
         """Say that all are there."""
         seconds = time.monotonic() - self._began
-        text = f"{self.access.name} has its images: {_size(self.sent())} in {seconds:.1f} s"
-        self.tell("sent", text, bytes=str(self.sent()))
+        what = "images have come from {}" if self.comes else "{} has its images"
+        text = f"{what.format(self.access.name)}: {_size(self.sent())} in {seconds:.1f} s"
+        self.tell("collected" if self.comes else "sent", text, bytes=str(self.sent()))
 
 
 def send(
     plan: Plan, machines: Mapping[str, Access], operator: Operator, sizes: Mapping[str, int],
-    registry: Callable[[], Registry],
+    registry: Callable[[], Registry], homes: Mapping[str, Home],
 ) -> None:
     """Bring each machine the images that it lacks, all machines side by side. Raises the first machine's error.
 
-    `sizes` are unpacked bytes, by image; `registry` makes one for the length of this call, not started yet.
+    `sizes` are unpacked bytes, by image, of those that the engine here has; `homes` tells which machine has another.
+    `registry` makes one for the length of this call, not started yet.
     """
-    wanted: dict[str, dict[str, None]] = {}
-    for work in (work for wave in plan.waves for work in wave if work.images):
-        wanted.setdefault(work.machine, {}).update(dict.fromkeys(work.images))
+    wanted = _wanted(plan, machines, homes)
     if not wanted:
         return
     operator.tell("shipping", "")
     stop = new_stop()
     deliveries = [Delivery(tuple(images), machines[name], operator, stop) for name, images in wanted.items()]
     needed = tuple(dict.fromkeys(image for images in wanted.values() for image in images))
-    if sum(sizes[image] for image in needed) <= SMALL_BYTES:
+    if set(needed) <= sizes.keys() and sum(sizes[image] for image in needed) <= SMALL_BYTES:
         errors = side_by_side([partial(_whole, each) for each in deliveries], stop)
     else:
-        errors = _layers(deliveries, needed, registry)
+        errors = _layers(deliveries, needed, registry, homes)
     if stop.is_set():
         raise Interrupted("interrupted while images were sent", advice="Nothing was changed: the old release serves.")
     for error in filter(None, errors):
         raise error
 
 
+def _wanted(
+    plan: Plan, machines: Mapping[str, Access], homes: Mapping[str, Home]
+) -> dict[str, dict[str, None]]:
+    """Return the images that each machine lacks, in the order in which it needs them."""
+    wanted: dict[str, dict[str, None]] = {}
+    for work in (work for wave in plan.waves for work in wave):
+        for image in work.images:
+            if image not in homes or homes[image] != Home(machines[work.machine], image):
+                wanted.setdefault(work.machine, {})[image] = None
+    return wanted
+
+
 def _layers(
-    deliveries: Sequence[Delivery], images: Sequence[str], registry: Callable[[], Registry]
+    deliveries: Sequence[Delivery], images: Sequence[str], registry: Callable[[], Registry],
+    homes: Mapping[str, Home],
 ) -> list[HandfulError | None]:
     """Send missing layers alone; whole images where there can be no registry here."""
     first = deliveries[0]
     with ExitStack() as opened:
         try:
             running = opened.enter_context(registry())
-            stored = {image: running.store(image) for image in images}
+            stored = {image: running.store(image) for image in images if image not in homes}
+            stored |= _collected(first, running, {image: homes[image] for image in images if image in homes})
         except NoRegistry as why:
+            if homes:
+                raise
             first.operator.tell("image", f"images travel whole: {' '.join(str(why).split())}")
             return side_by_side([partial(_whole, each) for each in deliveries], first.stop)
         return side_by_side([partial(_by_layers, each, running, stored) for each in deliveries], first.stop)
+
+
+def _collected(some: Delivery, registry: Registry, homes: Mapping[str, Home]) -> dict[str, Stored]:
+    """Have machines put images into the registry here that only they have."""
+    stored: dict[str, Stored] = {}
+    for access in dict.fromkeys(home.access for home in homes.values()):
+        names = [image for image, home in homes.items() if home.access == access]
+        fetching = Delivery(tuple(names), access, some.operator, some.stop, comes=True)
+        fetching.begins(f"{len(names)} image{'s come' if len(names) > 1 else ' comes'} from {access.name}")
+        values = {"login": auth(registry.login), "images": "\n".join(f"{homes[each].name} {each}" for each in names)}
+        with Relay(registry.port) as relay:
+            fetching.sent = partial(getattr, relay, "received")
+            error = beside(relay.run, partial(_tunnelled, fetching, "push_images", values, relay))
+        if error is not None:
+            raise error
+        stored |= {name: registry.stored(name) for name in names}
+    return stored
 
 
 def _by_layers(delivery: Delivery, registry: Registry, stored: Mapping[str, Stored]) -> HandfulError | None:
@@ -127,19 +170,30 @@ def _by_layers(delivery: Delivery, registry: Registry, stored: Mapping[str, Stor
     most = _size(sum(each.packed for each in images))
     delivery.begins(f"{_count(images)} to {delivery.access.name}, those layers that it lacks: {most} at most")
     with Relay(registry.port) as relay:
-        delivery.sent = lambda: relay.sent
+        delivery.sent = partial(getattr, relay, "sent")
         return beside(relay.run, partial(_fetch, delivery, registry.login, images, relay))
 
 
 def _fetch(delivery: Delivery, login: str, images: Sequence[Stored], relay: Relay) -> HandfulError | None:
-    """Try ports until one is free there; where ssh makes no tunnels at all, images travel whole."""
+    """Have a machine fetch images; where its sshd makes no tunnels, they travel whole."""
+    values = {"login": auth(login), "images": "\n".join(line for each in images for line in _lines(each))}
+    error = _tunnelled(delivery, "pull_images", {**values, "keep_login": ""}, relay)
+    if not isinstance(error, NoTunnel):
+        return error
+    delivery.tell("image", f"{error.message}: its images travel whole")
+    delivery.sent = int
+    return _whole(delivery)
+
+
+def _tunnelled(delivery: Delivery, script: str, values: Mapping[str, str], relay: Relay) -> HandfulError | None:
+    """Run a script on a machine that reaches the registry here by a port of its own: one that is free there."""
     try:
         for _ in range(TRIES):
             port = SystemRandom().choice(PORTS)
             said: list[Event] = []
+            text = stand_alone(script, {**values, "server": f"127.0.0.1:{port}"})
             hear = partial(_hear, delivery, said)
-            script = _pulls(f"127.0.0.1:{port}", login, images)
-            ended = through(delivery.access, script, hear, delivery.stopped, (port, relay.port))
+            ended = through(delivery.access, f"HANDFUL_JSON=1\n{text}", hear, delivery.stopped, (port, relay.port))
             if said or not ended.cut or delivery.stop.is_set():
                 return _outcome(delivery, ended, said)
             there = ask(delivery.access, "true")
@@ -147,19 +201,14 @@ def _fetch(delivery: Delivery, login: str, images: Sequence[Stored], relay: Rela
                 return unreachable(delivery.access, there.err)
     finally:
         relay.close()
-    delivery.tell("image", f"sshd of {delivery.access.name} makes no tunnels: its images travel whole")
-    delivery.sent = int
-    return _whole(delivery)
+    return NoTunnel(f"sshd of {delivery.access.name} makes no tunnels", detail=last_lines(ended.err))
 
 
-def _pulls(server: str, login: str, images: Sequence[Stored]) -> str:
-    lines = []
-    for each in images:
-        lines.append(f"{each.name} {each.reference} {each.size}")
-        lines += [f"+ {reference} {count}" for reference, count in each.parts]
-        lines += [f"- {layer} {size}" for layer, size in each.layers]
-    values = {"server": server, "login": auth(login), "images": "\n".join(lines), "keep_login": ""}
-    return f"HANDFUL_JSON=1\n{stand_alone('pull_images', values)}"
+def _lines(image: Stored) -> list[str]:
+    """Return what pull_images.bash is told of an image."""
+    parts = [f"+ {reference} {count}" for reference, count in image.parts]
+    layers = [f"- {layer} {size}" for layer, size in image.layers]
+    return [f"{image.name} {image.reference} {image.size}", *parts, *layers]
 
 
 def _hear(delivery: Delivery, said: list[Event], line: str) -> None:

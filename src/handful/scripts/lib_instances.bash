@@ -106,6 +106,9 @@ common_options() {
     --env-file "$folder/env" --env "HANDFUL_RELEASE=$release" --log-opt max-size=20m --log-opt max-file=5)
   if [[ $network == host ]]; then
     common+=(--network host)
+  elif [[ -n ${alone:-} ]]; then
+    # A package on a machine without handful: there is no name server.
+    common+=(--network "handful-$stack")
   else
     common+=(--network "handful-$stack" --dns 10.210.255.53 --dns-search "$stack.internal" --dns-option ndots:1)
   fi

@@ -1,0 +1,155 @@
+"""How do the images of a plan come to be: built here or on a machine, or pulled?"""
+
+from __future__ import annotations
+
+import gzip
+import tarfile
+from collections import deque
+from functools import partial
+from types import MappingProxyType
+from typing import IO, TYPE_CHECKING
+
+from handful.artifact.base_image import image_id
+from handful.artifact.build import LAST_BUILD_LINES, build_failed, needs_buildkit, options
+from handful.artifact.context import sent_files
+from handful.artifact.docker import docker
+from handful.artifact.image import make_image
+from handful.artifact.script import stand_alone
+from handful.artifact.system_image import image_names, make_part
+from handful.errors import BuildFailed
+from handful.machine.diagnose import unreachable
+from handful.machine.stream import pour
+from handful.plan.order import image_owner
+from handful.run.images import Home
+from handful.secrets.vault import wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from handful.config.model import Build
+    from handful.facts.model import Facts
+    from handful.plan.model import AppSource, ImageSource, Plan
+    from handful.run.engine import Operator
+    from handful.run.project import Project
+
+# `uname -m` → Docker's word.
+ARCHITECTURES = MappingProxyType({
+    "x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm", "i686": "386",
+})
+OF_IMAGE = "{{.Os}}/{{.Architecture}}"
+OF_ENGINE = "{{.Server.Os}}/{{.Server.Arch}}"
+
+
+def make_images(
+    project: Project, plan: Plan, sources: Mapping[str, AppSource], facts: Mapping[str, Facts], operator: Operator,
+    origins: Mapping[str, Home],
+) -> dict[str, Home]:
+    """Have every image that a machine lacks; return those that only a machine has.
+
+    `origins` are where promoted ones run now. Raises BuildFailed: what cannot be built or had,
+    or would not run on a machine that needs it.
+    """
+    needing: dict[str, list[str]] = {}
+    for work in (work for wave in plan.waves for work in wave):
+        for image in work.images:
+            needing.setdefault(image, []).append(work.machine)
+    for part, name in image_names(project.config.images).items():
+        if name in needing:
+            make_part(part, project.config.images, say=lambda text: operator.tell("image", text))
+    homes: dict[str, Home] = {}
+    for app, source in sources.items():
+        name = source.image.name
+        if name not in needing or name in homes:
+            continue
+        machines = [facts[each] for each in needing[name]]
+        if name in origins:
+            homes |= _promoted(name, origins[name], machines)
+        elif home := _make(project, app, source.image, machines, facts, operator):
+            homes[name] = Home(project.machines[home], name)
+    return homes
+
+
+def _promoted(name: str, origin: Home, machines: list[Facts]) -> dict[str, Home]:
+    """Nothing is built: it is here under the name that it has where it runs, or it comes from there."""
+    if image_id(name) is None and image_id(origin.name) is not None:
+        docker("tag", origin.name, name)
+    if image_id(name) is None:
+        return {name: origin}
+    check_platform(name, docker("image", "inspect", "--format", OF_IMAGE, name).out.strip(), machines)
+    return {}
+
+
+def make_one(project: Project, app: str, image: ImageSource, operator: Operator) -> None:
+    """Have the engine here hold an app's image, for no machine. Raises BuildFailed."""
+    _make(project, app, image, [], {}, operator)
+
+
+def check_platform(name: str, platform: str, machines: list[Facts]) -> None:
+    """Refuse an image that a machine could not run. Raises BuildFailed."""
+    for here in machines:
+        wanted_here = f"linux/{ARCHITECTURES.get(here.architecture, here.architecture)}"
+        if platform.split("/")[:2] != wanted_here.split("/"):
+            message = f"the image {name} is for {platform}, and {here.machine} is {wanted_here}"
+            advice = (
+                f"Write build: {{platform: {wanted_here}}}, or build: {{on: {here.machine}}}; for an image from a "
+                f"registry, set DOCKER_DEFAULT_PLATFORM={wanted_here} and add --pull. Nothing was changed."
+            )
+            raise BuildFailed(message, advice=advice)
+
+
+def _make(
+    project: Project, app: str, image: ImageSource, machines: list[Facts], facts: Mapping[str, Facts],
+    operator: Operator,
+) -> str:
+    """Return the machine that has the image when this computer has it not."""
+    owner = image_owner(app, project.config.apps)
+    build = project.config.apps[owner].build
+    if build is not None and build.on:
+        if build.on not in facts:
+            raise BuildFailed(f"{build.on}, which is to build {owner}, is away", advice="Nothing was changed.")
+        if image.name not in facts[build.on].images:
+            operator.tell("building", f"building {owner} on {build.on} from {image.git or build.context}", build.on)
+            _build_there(project, image, build, operator)
+        return build.on
+    if build is not None and image_id(image.name) is None:
+        expected = build.platform or docker("version", "--format", OF_ENGINE).out.strip()
+        check_platform(image.name, expected, machines)
+        operator.tell("building", f"building {owner} from {image.git or build.context}")
+    secrets = project.vault.values(wanted((owner, secret) for secret in build.secrets)) if build else {}
+    say = partial(operator.tell, "output")
+    make_image(image, build, project.folder, say=say, secrets=secrets, variables=project.variables)
+    check_platform(image.name, docker("image", "inspect", "--format", OF_IMAGE, image.name).out.strip(), machines)
+    return ""
+
+
+def _build_there(project: Project, image: ImageSource, build: Build, operator: Operator) -> None:
+    context = project.folder / build.context
+    if needed := needs_buildkit(build, context):
+        message = f"{context / build.dockerfile} needs BuildKit ({needed}), which `build.on` does not use"
+        advice = f"Only the classic builder keeps to half of {build.on}'s processors and memory. Nothing was changed."
+        raise BuildFailed(message, advice=advice)
+    lines: deque[str] = deque(maxlen=LAST_BUILD_LINES)
+
+    def on_line(line: str) -> None:
+        lines.append(line)
+        operator.tell("output", line, str(build.on))
+
+    words = "\n".join(options(build, anew=image.anew))
+    values = {"name": image.name, "dockerfile": build.dockerfile, "options": words}
+    access = project.machines[str(build.on)]
+    ended = pour(access, stand_alone("build_image", values), partial(_send_context, context, build), on_line)
+    if ended.cut:
+        raise unreachable(access, ended.err)
+    if ended.status != 0:
+        raise build_failed(context / build.dockerfile, lines)
+
+
+def _send_context(context: Path, build: Build, stream: IO[bytes]) -> None:
+    # Packed: an unpacked tar that begins with a PAX header is no context to docker (tried, 26.1).
+    with (
+        gzip.GzipFile(fileobj=stream, mode="wb", compresslevel=1) as packed,
+        tarfile.open(fileobj=packed, mode="w|") as tar,
+    ):
+        for path in sent_files(context, context / build.dockerfile):
+            tar.add(path, path.relative_to(context).as_posix(), recursive=False)
