@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # Those on one machine come first: the others add machines to the lab.
-NAMES = ("cli", "deploy-change", "deploy-nothing", "rollback", "status", "secrets", "switch", "rtt", "machines")
+NAMES = (
+    "cli", "deploy-change", "deploy-nothing", "rollback", "status", "secrets", "images", "switch", "rtt", "machines"
+)
 # A module `secrets` would be taken for Python's own.
 MODULES = MappingProxyType({"secrets": "with_secrets"})
 

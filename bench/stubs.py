@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from handful.artifact.bundle import bundle
-from handful.artifact.image import read_sources
+from handful.artifact.image import Wish, read_sources
 from handful.artifact.release import release_files
 from handful.artifact.script import observe, source, work_script
 from handful.artifact.system_image import image_names
@@ -149,7 +149,7 @@ def _write_sessions(fleet: Fleet, folder: Path, config: Path) -> None:
     facts = {name: each for name, each in look(accesses, fleet.stack).items() if not isinstance(each, Exception)}
     present = {"web": next(iter(facts.values())).app(fleet.stack, "web")}
     known = {name: state.releases[state.current] for name, state in present.items()}
-    sources = read_sources(loaded.config, fleet.stack, fleet.folder, ("web",), known, pull=False)
+    sources = read_sources(loaded.config, fleet.stack, fleet.folder, ("web",), known, Wish())
     intent = Intent("deploy", who="bench", handful="0.1.0", images=image_names(loaded.config.images))
     plan = make_plan(loaded.config, fleet.stack, facts, sources, intent)
     for work in (work for wave in plan.waves for work in wave):

@@ -87,7 +87,7 @@ class Site:
         self.say("taking the lab down")
         with suppress(subprocess.CalledProcessError):
             lab.down(self.stack, self._lab_state, lambda _: None)
-            for pattern in (f"handful/{self.stack}/*", f"{self.stack}"):
+            for pattern in (f"handful/{self.stack}/*", f"handful/{self.stack}-*/*", f"{self.stack}"):
                 found = _run(["docker", "images", "--format={{.Repository}}:{{.Tag}}", f"--filter=reference={pattern}"])
                 if found.split():
                     _run(["docker", "rmi", *found.split()])

@@ -253,7 +253,8 @@ def _recovered(facts: Facts, step: Step, work: Work, state: AppState) -> Facts:
     return _app(replace(facts, containers=containers), step, deploying="")
 
 
-def _started(facts: Facts, step: Step, state: AppState) -> Facts:
+def _started(facts: Facts, step: Step, state: AppState, *, beside: bool = False) -> Facts:
+    """Start as many as `state` says; `beside` those that are there, whatever the strategy."""
     stack, name, release = (step.values[key] for key in ("stack", "app", "release"))
     manifest = state.releases[release]
     taken = {c.name for c in facts.containers}
@@ -267,7 +268,7 @@ def _started(facts: Facts, step: Step, state: AppState) -> Facts:
         )
         for _, number in zip(range(1 if state.instances is None else state.instances), free, strict=False)
     )
-    stops = manifest["settings"]["strategy"] == "recreate"
+    stops = manifest["settings"]["strategy"] == "recreate" and not beside
     old = tuple(replace(c, running=c.running and not (stops and _is(c, step))) for c in facts.containers)
     return _app(replace(facts, containers=(*old, *new)), step, deploying=release)
 
@@ -278,7 +279,7 @@ def _scaled(facts: Facts, step: Step, state: AppState) -> Facts:
     kept = [c for c in mine if c.running and c.release == state.current][: state.instances]
     leaving = {c.name for c in mine} - {c.name for c in kept}
     facts = replace(facts, containers=tuple(replace(c, restart="no", running=False) if c.name in leaving else c for c in facts.containers))
-    return _started(facts, step, replace(state, instances=(state.instances or 1) - len(kept)))
+    return _started(facts, step, replace(state, instances=(state.instances or 1) - len(kept)), beside=True)
 
 
 def _finished(facts: Facts, step: Step, work: Work, release: str, spared: str = "") -> Facts:

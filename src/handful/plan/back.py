@@ -137,9 +137,9 @@ def _on_all(app: str, to: str, past: tuple[Past, ...], stack: str, facts: Mappin
     states = {name: state for name, each in facts.items() if (state := each.app(stack, app)).current}
     found = to
     while lacking := [name for name, state in states.items() if found not in state.releases]:
-        brought = [each for each in past if each.apps.get(app, ("", ""))[1] == found]
-        # Where it was done and is not kept any more, nobody but the user knows what to do instead.
-        if not brought or any(each.outcomes.get(name) == "done" for each in brought for name in lacking):
+        brought = [each for each in past if app in each.apps and each.apps[app][1] == found]
+        # Where it was done and is not kept any more, or nothing was before it, only the user knows what to do instead.
+        if not found or not brought or any(each.outcomes.get(name) == "done" for each in brought for name in lacking):
             return to
         # What the first of them replaced came earlier: this ends.
         found = brought[0].apps[app][0]

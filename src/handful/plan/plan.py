@@ -105,6 +105,9 @@ def _wanted(
         return release(stack, identifier, kept[identifier])
     manifest = describe(name, config, sources[name])
     same = [identifier for identifier in sorted(kept) if kept[identifier].get("hash") == manifest["hash"]]
+    if same and any(here.app(stack, name).current == same[-1] for here in facts.values()):
+        # What runs is right, also where its image would have another name by now: that of an app with the same build.
+        return release(stack, same[-1], kept[same[-1]])
     counters = [int(identifier.split("-")[0]) for identifier in kept] + _counters(stack, name, facts)
     identifier = same[-1] if same else f"{max(counters, default=0) + 1:04d}-{manifest['hash'][:6]}"
     return release(stack, identifier, manifest)
