@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 OWN_FILES = ("handful.yml", "environments", ".sops.yaml")
 # The metadata of sops, in YAML and in dotenv.
 SEALED = re.compile(rb"^(?:\"?sops\"?:|sops_mac=)|\"sops\":", re.MULTILINE)
+# Images that are smaller, all together, travel whole: a registry takes longer to start.
+SMALL_BYTES = 5_000_000
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -95,6 +97,12 @@ def image_sizes(names: Sequence[str]) -> dict[str, int]:
             raise BuildFailed(message, advice="Nothing was changed. `handful deploy` makes the release of now.")
         sizes[name] = int(said.out)
     return sizes
+
+
+def is_large(name: str) -> bool:
+    """Whether the engine here has an image that is too large to travel whole."""
+    said = docker("image", "inspect", "--format", "{{.Size}}", name, check=False)
+    return said.status == 0 and int(said.out) > SMALL_BYTES
 
 
 def layers_of(name: str) -> tuple[str, ...]:

@@ -67,7 +67,6 @@ def write_package(path: Path, release: Release, files: Mapping[str, bytes], more
         "format": FORMAT, "stack": release.settings["stack"], "app": release.app, "release": release.id,
         "image": image, "layers": layers_of(image), "manifest": release.manifest, **more,
     }
-    top = f"{told['stack']}-{told['app']}-{told['release']}"
     texts = {
         "README": READ_ME.format(**told).encode(),
         "package.json": json.dumps(told, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n",
@@ -80,14 +79,18 @@ def write_package(path: Path, release: Release, files: Mapping[str, bytes], more
         sums = {name: hashlib.sha256(content).hexdigest() for name, content in texts.items()}
         sums["image.tar.gz"] = _sum(packed)
         texts["checksums"] = "".join(f"{value}  {name}\n" for name, value in sorted(sums.items())).encode()
-        with tarfile.open(whole, "w") as tar:
-            for name, content in texts.items():
-                entry = tarfile.TarInfo(f"{top}/{name}")
-                entry.size, entry.mode = len(content), 0o600
-                tar.addfile(entry, io.BytesIO(content))
-            tar.add(packed, f"{top}/image.tar.gz")
+        _write(whole, f"{told['stack']}-{told['app']}-{told['release']}", texts, packed)
         whole.replace(path)
     return path.stat().st_size
+
+
+def _write(whole: Path, top: str, texts: Mapping[str, bytes], packed: Path) -> None:
+    with tarfile.open(whole, "w") as tar:
+        for name, content in texts.items():
+            entry = tarfile.TarInfo(f"{top}/{name}")
+            entry.size, entry.mode = len(content), 0o600
+            tar.addfile(entry, io.BytesIO(content))
+        tar.add(packed, f"{top}/image.tar.gz")
 
 
 @contextmanager

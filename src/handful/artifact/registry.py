@@ -87,10 +87,23 @@ class Registry:
         self._image, self._variables = image, variables
         self.login = f"{USER}:{secrets.token_urlsafe(24)}"
         self.port = 0
+        # The one that runs, with its port; nothing before it has begun.
+        self._port_and_process: list[tuple[int, subprocess.Popen[bytes]]] = []
+
+    def begin(self) -> Self:
+        """Start it already, for who has something else to do meanwhile; `end` it then, in any case."""
+        self._port_and_process = self._begun(_free_ports()[:1])
+        return self
+
+    def end(self) -> None:
+        """End what has begun."""
+        for _, process in self._port_and_process:
+            _end(process)
+        self._port_and_process = []
 
     def __enter__(self) -> Self:
-        """Start it. Raises NoRegistry when it cannot be reached from here."""
-        self._process = self._start()
+        """Start it, and wait until it can be reached. Raises NoRegistry when that cannot be."""
+        self._start()
         self._configured = logged_in({self._server: self.login}, self._variables)
         self.variables = self._configured.__enter__()
         return self
@@ -98,7 +111,7 @@ class Registry:
     def __exit__(self, *_: object) -> None:
         """End it."""
         self._configured.__exit__(None, None, None)
-        _end(self._process)
+        self.end()
 
     def store(self, name: str) -> Stored:
         """Have the registry hold an image of the engine here; what it holds already is not packed again.
@@ -149,27 +162,38 @@ class Registry:
     def _server(self) -> str:
         return f"{LOOPBACK}:{self.port}"
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> None:
+        tried = ""
+        ports = _free_ports()
+        while self._port_and_process or ports:
+            if not self._port_and_process:
+                self._port_and_process = self._begun(ports[:1])
+                ports = ports[1:]
+            self.port, process = self._port_and_process[0]
+            if self._is_up(process):
+                return
+            self._port_and_process = []
+            tried = _end(process)
+        raise NoRegistry("no registry could be started on this computer", detail=last_lines(tried))
+
+    def _begun(self, ports: list[int]) -> list[tuple[int, subprocess.Popen[bytes]]]:
+        return [(port, self._run(port)) for port in ports]
+
+    def _run(self, port: int) -> subprocess.Popen[bytes]:
         import bcrypt
 
         hashed = bcrypt.hashpw(self.login.partition(":")[2].encode(), bcrypt.gensalt(ROUNDS)).decode()
         script = files("handful.artifact").joinpath("images", "registry.sh").read_text(encoding="utf-8")
         words = ["docker", "run", "--rm", "--interactive", "--label", "handful.part=registry", "--volume"]
-        words += [f"{VOLUME}:/var/lib/registry", "--entrypoint", "sh"]
-        tried = ""
-        for self.port in _free_ports():
-            line = [*words, "--publish", f"{self._server}:5000", self._image, "-c", script, "sh", str(MOST_MEGABYTES)]
-            process = subprocess.Popen(
-                line, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                env=dict(self._variables), start_new_session=True,
-            )
-            if process.stdin is not None:
-                process.stdin.write(f"{USER}:{hashed}\n".encode())
-                process.stdin.flush()
-            if self._is_up(process):
-                return process
-            tried = _end(process)
-        raise NoRegistry("no registry could be started on this computer", detail=last_lines(tried))
+        words += [f"{VOLUME}:/var/lib/registry", "--entrypoint", "sh", "--publish", f"{LOOPBACK}:{port}:5000"]
+        process = subprocess.Popen(
+            [*words, self._image, "-c", script, "sh", str(MOST_MEGABYTES)], stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=dict(self._variables), start_new_session=True,
+        )
+        if process.stdin is not None:
+            process.stdin.write(f"{USER}:{hashed}\n".encode())
+            process.stdin.flush()
+        return process
 
     def _is_up(self, process: subprocess.Popen[bytes]) -> bool:
         deadline = time.monotonic() + UP_SECONDS

@@ -121,6 +121,7 @@ def intent(
     undoes: int | None = None,
     counts: Mapping[str, int] | None = None,
     seconds: float | None = None,
+    origin: str = "",
 ) -> Intent:
     """Return what is asked for, by whom, from where and when."""
     from handful.artifact.system_image import image_names
@@ -133,6 +134,7 @@ def intent(
         undoes=undoes,
         counts=counts or {},
         seconds=seconds,
+        origin=origin,
         who=getpass.getuser(),
         host=socket.gethostname(),
         when=now(),

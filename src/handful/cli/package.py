@@ -59,7 +59,7 @@ def deploy_package(path: Path, lines: Lines, *, wait: bool, skip_down: bool) -> 
     with opened(path) as package:
         app, foreign = _foreign(project, package)
         facts = look_at(project, lines, wait=wait, skip_down=skip_down)
-        asked = intent("deploy", project, apps=(app,))
+        asked = intent("deploy", project, apps=(app,), origin=next(iter(foreign.images.values())).promoted)
         plan, sources = plan_deploy(project, facts, asked, foreign=foreign)
         carry(project, facts, plan, sources, asked, lines, began, foreign)
 

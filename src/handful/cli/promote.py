@@ -42,7 +42,7 @@ def promote_command(app: str, source: str, goal: str, *, verbose: bool, as_json:
     facts = facts_of(here)
     from handful.run.deploy import Foreign, plan_deploy
 
-    asked = intent("promote", here, apps=(owner,))
+    asked = intent("promote", here, apps=(owner,), origin=image.promoted)
     foreign = Foreign(images={owner: image}, homes={image.name: origin})
     plan, sources = plan_deploy(here, facts, asked, foreign=foreign)
     carry(here, facts, plan, sources, asked, lines, began, foreign)

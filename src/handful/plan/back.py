@@ -34,6 +34,7 @@ class Past:
     host: str
     apps: Mapping[str, tuple[str, str]]
     undoes: int | None = None
+    origin: str = ""
     outcomes: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     requests: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -213,6 +214,7 @@ def _past(entry: Mapping[str, Any], outcomes: Mapping[str, str], seconds: float)
     return Past(
         number=int(entry["deploy"]), what=str(entry.get("what", "deploy")), when=str(entry.get("when", "")),
         who=str(entry.get("who", "")), host=str(entry.get("from", "")), apps=apps, undoes=entry.get("undoes"),
+        origin=str(entry.get("origin", "")),
         outcomes=outcomes, seconds=seconds,
     )
 

@@ -58,6 +58,7 @@ class Intent:
 
     `apps` empty: all. `targets`: releases to go (back) to, by app, instead of the file's. `images`: the tags of the
     system's own parts. `counts`: instances on each machine, by app, instead of the file's; `seconds`: for how long.
+    `origin`: the release whose image is promoted, with its stack.
     """
 
     what: str = "deploy"
@@ -72,6 +73,7 @@ class Intent:
     images: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     seconds: float | None = None
+    origin: str = ""
 
 
 @dataclass(frozen=True)

@@ -197,6 +197,8 @@ def _plan(
     }
     if intent.undoes is not None:
         begun["undoes"] = intent.undoes
+    if intent.origin:
+        begun["origin"] = intent.origin
     set_up = tuple(
         Change(work.machine, "", "setup", reasons=("proxy, names and service addresses",))
         for wave in waves for work in wave if work.steps and work.steps[0].script.startswith("setup")

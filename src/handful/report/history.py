@@ -42,7 +42,7 @@ def _what(past: Past) -> str:
         f"{app} {before or 'nothing'} → {after or 'nothing'}" if before != after else f"{app} {after}"
         for app, (before, after) in past.apps.items()
     )
-    undone = f" of {past.undoes}" if past.undoes is not None else ""
+    undone = f" of {past.undoes}" if past.undoes is not None else f" from {past.origin}" if past.origin else ""
     return f"{past.what}{undone}: {changes}" if changes else f"{past.what}{undone}"
 
 

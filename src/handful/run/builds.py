@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 
 from handful.artifact.base_image import image_id
 from handful.artifact.build import LAST_BUILD_LINES, build_failed, needs_buildkit, options
-from handful.artifact.context import sent_files
+from handful.artifact.context import large_files, sent_files
 from handful.artifact.docker import docker
 from handful.artifact.image import make_image
 from handful.artifact.script import stand_alone
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 ARCHITECTURES = MappingProxyType({
     "x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm", "i686": "386",
 })
+LARGE_BYTES = 100_000_000
 OF_IMAGE = "{{.Os}}/{{.Architecture}}"
 OF_ENGINE = "{{.Server.Os}}/{{.Server.Arch}}"
 
@@ -113,6 +114,7 @@ def _make(
             _build_there(project, image, build, operator)
         return build.on
     if build is not None and image_id(image.name) is None:
+        _tell_large(project.folder / build.context, build, operator)
         expected = build.platform or docker("version", "--format", OF_ENGINE).out.strip()
         check_platform(image.name, expected, machines)
         operator.tell("building", f"building {owner} from {image.git or build.context}")
@@ -121,6 +123,13 @@ def _make(
     make_image(image, build, project.folder, say=say, secrets=secrets, variables=project.variables)
     check_platform(image.name, docker("image", "inspect", "--format", OF_IMAGE, image.name).out.strip(), machines)
     return ""
+
+
+def _tell_large(context: Path, build: Build, operator: Operator) -> None:
+    """A file that nobody meant to send makes each build slow: it is named."""
+    for path, size in large_files(context, context / build.dockerfile, LARGE_BYTES).items():
+        text = f"{path} has {size // 1_000_000} MB, and each build is sent it: does it need it? Else: .dockerignore"
+        operator.tell("image", text)
 
 
 def _build_there(project: Project, image: ImageSource, build: Build, operator: Operator) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from handful.artifact.image import Wish, image_sizes, read_sources
+from handful.artifact.base_image import image_id
+from handful.artifact.image import Wish, image_sizes, is_large, read_sources
 from handful.artifact.release import app_files, manifest_files, secret_files
 from handful.artifact.system_image import make_part, part_name
 from handful.errors import BuildFailed, CommandFailed, DeployFailed, NoRegistry
@@ -21,7 +22,7 @@ from handful.run.images import send
 from handful.secrets.vault import wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from handful.artifact.registry import Registry
     from handful.config.model import App, Config
@@ -113,10 +114,11 @@ def fulfil(
     """Carry a plan out: hooks, images, machines."""
     names = tuple(dict.fromkeys(c.app for c in plan.changes if c.action == "deploy"))
     _hooks(project, plan, names, "before_deploy", operator)
-    homes = make_images(project, plan, sources, facts, operator, foreign.homes)
-    needed = dict.fromkeys(image for wave in plan.waves for work in wave for image in work.images)
-    sizes = image_sizes(tuple(image for image in needed if image not in homes))
-    send(plan, project.machines, operator, sizes, partial(_registry, project, operator), homes)
+    needed = tuple(dict.fromkeys(image for wave in plan.waves for work in wave for image in work.images))
+    with _early(project, sources, facts, needed) as early:
+        homes = make_images(project, plan, sources, facts, operator, foreign.homes)
+        sizes = image_sizes(tuple(image for image in needed if image not in homes))
+        send(plan, project.machines, operator, sizes, lambda: early or _registry(project, operator), homes)
     uploads = {work.machine: _upload(project, work, foreign) for wave in plan.waves for work in wave if work.releases}
     carry_out(plan, project.machines, uploads, operator)
     count_at_edges(project, plan, operator)
@@ -133,6 +135,28 @@ def present_manifest(name: str, stack: str, facts: Mapping[str, Facts]) -> Mappi
     """Return the manifest of the release that an app runs on the first machine that runs it; empty when none does."""
     states = [machine.app(stack, name) for machine in facts.values()]
     return next((s.releases[s.current] for s in states if s.current in s.releases), {})
+
+
+@contextmanager
+def _early(
+    project: Project, sources: Mapping[str, AppSource], facts: Mapping[str, Facts], needed: Collection[str]
+) -> Iterator[Registry | None]:
+    """Give a registry that starts while an image is built, when that will be a large one, as it was the last time."""
+    from handful.artifact.registry import Registry
+
+    image = part_name("registry", project.config.images)
+    before = [
+        told["built_from"]["image"] for name, source in sources.items()
+        if source.image.name in needed and (told := present_manifest(name, project.stack, facts))
+    ]
+    if not before or image_id(image) is None or not any(is_large(name) for name in before):
+        yield None
+        return
+    early = Registry(image, project.variables).begin()
+    try:
+        yield early
+    finally:
+        early.end()
 
 
 def _registry(project: Project, operator: Operator) -> Registry:

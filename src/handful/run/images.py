@@ -10,7 +10,7 @@ from random import SystemRandom
 from typing import TYPE_CHECKING
 
 from handful.artifact.docker_config import auth
-from handful.artifact.image import layers_of
+from handful.artifact.image import SMALL_BYTES, layers_of
 from handful.artifact.script import stand_alone
 from handful.errors import DeployFailed, HandfulError, Interrupted, NoRegistry, NoTunnel
 from handful.machine.diagnose import unreachable
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from handful.run.events import Event
     from handful.run.together import Stop
 
-# Images that are smaller, all together, travel whole: a registry takes longer to start.
-SMALL_BYTES = 5_000_000
 # Of the machine's loopback address; below those that Linux gives to connections that go out.
 PORTS = range(20_000, 32_000)
 TRIES = 5
@@ -227,7 +225,7 @@ def _outcome(delivery: Delivery, ended: Ended, said: Sequence[Event]) -> Handful
     if failed is not None:
         data = failed.data
         return DeployFailed(f"{name}: {failed.text}", detail=data.get("detail", ""), advice=data.get("advice", ""))
-    if ended.cut:
+    if ended.cut or ended.status < 0:
         message = f"the connection to {name} was lost while its images were sent"
         advice = f"{OLD_SERVES} What has arrived is kept: try again."
         return DeployFailed(message, detail=last_lines(ended.err), advice=advice)

@@ -1,0 +1,278 @@
+"""Images: only what is missing travels; whatever the day is like, the next try works and nothing is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tarfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from lab_support import TINY, Lab, Project, own_ssh, wait_until
+
+from handful.provider import lab as lab_provider
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.lab
+MEGABYTE = 1_000_000
+LAYERS, LAYER_MEGABYTES = 4, 9
+# On a machine: what a transfer may not leave.
+LEFT = "docker images --format '{{.Repository}}' | grep '^127' || true; ls -d /run/handful.* 2>/dev/null || true; ss -Hltn 'sport >= 20002 and sport <= 32000'"
+
+
+def layered(project: Project, **more: Any) -> dict[str, Any]:
+    """Return an app of some layers that do not pack well, and a small last one; it is built in the project's folder."""
+    copies = []
+    for number in range(LAYERS):
+        (project.folder / f"layer{number}").write_bytes(os.urandom(LAYER_MEGABYTES * MEGABYTE))
+        copies.append(f"COPY layer{number} /data/")
+    (project.folder / "last").write_text("1")
+    (project.folder / "Dockerfile").write_text("\n".join([f"FROM {TINY}", *copies, "COPY last /data/", ""]))
+    health = {"path": "/up", "within": "20s"}
+    return {"build": {"context": "."}, "port": 8000, "health": health, "stop_timeout": "2s", "drain_timeout": "2s", **more}
+
+
+def sent(events: list[dict[str, str]]) -> int:
+    """Return how many bytes of images went to machines."""
+    return sum(int(event["bytes"]) for event in events if event["event"] == "sent")
+
+
+def registries() -> set[str]:
+    """Return those that are on this computer; another test's may be among them."""
+    line = ["docker", "ps", "--all", "--quiet", "--filter", "label=handful.part=registry"]
+    return set(subprocess.run(line, capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_only_what_is_missing_travels(project: Project) -> None:
+    """All of it at first; then the layer that changed; nothing when only the env did, and nothing is left anywhere."""
+    project.write(web=layered(project))
+    assert sent(project.handful("deploy", "--json").events) >= LAYERS * LAYER_MEGABYTES * MEGABYTE
+    (project.folder / "last").write_bytes(os.urandom(MEGABYTE))
+    assert MEGABYTE <= sent(project.handful("deploy", "--json").events) <= 1.1 * MEGABYTE
+    project.change("web", env={"A": "1"})
+    told = project.handful("deploy", "--json").events
+    assert not [event for event in told if event["event"] in {"sending", "building"}]
+    assert "nothing to do" in project.handful("deploy").out
+    assert project.sh(LEFT).strip() == ""
+    assert project.get("/data/") is not None
+    assert "[{" not in project.sh("cat /root/.docker/config.json 2>/dev/null || true")
+
+
+@pytest.fixture
+def slow(lab: Lab) -> Iterator[None]:
+    """Let the way to m1 take 40 Mbit/s, at the computer's end of it."""
+    name = f"handful-lab-{lab.stack}.m1"
+    pid = subprocess.run(["docker", "inspect", "--format", "{{.State.Pid}}", name], capture_output=True, text=True, check=True).stdout.strip()
+    inside = ["nsenter", f"--target={pid}", "--net", "ip", "-json", "link", "show", "eth0"]
+    peer = json.loads(subprocess.run(inside, capture_output=True, text=True, check=True).stdout)[0]["link_index"]
+    links = json.loads(subprocess.run(["ip", "-json", "link"], capture_output=True, text=True, check=True).stdout)
+    device = next(link["ifname"] for link in links if link["ifindex"] == peer)
+    assert device.startswith("veth")
+    subprocess.run(["tc", "qdisc", "add", "dev", device, "root", "tbf", "rate", "40mbit", "burst", "64kb", "latency", "50ms"], check=True)
+    yield
+    subprocess.run(["tc", "qdisc", "del", "dev", device, "root"], check=True)
+
+
+def tunnel_of(process: subprocess.Popen[str]) -> int:
+    """Return the process id of the tunnel's ssh that a running handful has, 0 while there is none."""
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words, parent = each.read_bytes().split(b"\0"), int((each.parent / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if b"-R" in words and parent == process.pid:
+            return int(each.parent.name)
+    return 0
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_line_that_is_cut_costs_what_was_under_way(project: Project) -> None:
+    """The old release serves; the next try goes on from the layers that have arrived, and clears up after the first."""
+    project.write(web=layered(project))
+    running = project.start("deploy")
+    tunnel = wait_until(lambda: tunnel_of(running), 120)
+    parts = "docker images --format '{{.Repository}}' | grep -c '^127' || true"
+    wait_until(lambda: int(project.sh(parts)) > 0, 60)
+    os.kill(tunnel, signal.SIGKILL)
+    said, _ = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert "the connection to m1 was lost while its images were sent" in said
+    whole = LAYERS * LAYER_MEGABYTES * MEGABYTE
+    assert 0 < sent(project.handful("deploy", "--json").events) < whole - LAYER_MEGABYTES * MEGABYTE / 2
+    assert project.sh(LEFT).strip() == ""
+
+
+def test_images_travel_whole_where_sshd_makes_no_tunnels(project: Project, lab: Lab) -> None:
+    """It is said, and works."""
+    project.write(web=layered(project))
+    config = "/etc/ssh/sshd_config.d/no-tunnels.conf"
+    lab.sh("m1", f"echo 'AllowTcpForwarding no' >{config} && systemctl reload ssh")
+    try:
+        said = project.handful("deploy").out
+    finally:
+        lab.sh("m1", f"rm {config} && systemctl reload ssh")
+    assert "makes no tunnels: its images travel whole" in said
+    assert project.get("/up").endswith(" 200")
+
+
+def test_a_killed_deploy_leaves_no_registry(project: Project) -> None:
+    """The container ends with its standard input, whoever held that."""
+    project.write(web=layered(project))
+    before = registries()
+    running = project.start("deploy")
+    begun = wait_until(lambda: registries() - before, 120)
+    running.kill()
+    running.communicate(timeout=30)
+    wait_until(lambda: not begun & registries(), 60)
+    assert project.handful("deploy").code == 0
+
+
+def test_a_machine_without_room_says_so_before_anything_travels(project: Project) -> None:
+    """With the figures; the old release serves."""
+    project.write(web=layered(project))
+    project.handful("deploy")
+    tool = project.folder / "big"
+    with tool.open("wb") as file:
+        file.truncate(LAYER_MEGABYTES * MEGABYTE)
+    before = project.current()
+    (project.folder / "layer0").write_bytes(os.urandom(LAYER_MEGABYTES * MEGABYTE))
+    # A df that knows of four megabytes, where Docker keeps its images.
+    project.sh("mkdir -p /opt/full && printf '#!/bin/sh\\nprintf \"Avail\\\\n4000000\\\\n\"\\n' >/usr/local/bin/df && chmod +x /usr/local/bin/df")
+    try:
+        said = project.handful("deploy", code=1)
+    finally:
+        project.sh("rm -f /usr/local/bin/df")
+    assert "there is no room for the images: they need" in said.err or "disk" in said.err
+    assert project.current() == before
+
+
+def test_a_machine_builds(project: Project) -> None:
+    """Within half of it, and the other machine fetches what it has built from there; this computer never has it."""
+    project.write(machines=("m1", "m2"), web=layered(project, machines=["m1", "m2"]))
+    project.config["apps"]["web"]["build"]["on"] = "m2"
+    project.save()
+    address, options = project.lab.access["m2"].host, project.lab.access["m2"].options
+    line = ["ssh", *(word for option in options for word in ("-o", option)), "-l", "root", address, "docker load"]
+    with subprocess.Popen(["docker", "save", TINY], stdout=subprocess.PIPE) as save:
+        subprocess.run(line, stdin=save.stdout, check=True, capture_output=True)
+    said = project.handful("deploy", "-v").out
+    assert "1 image comes from m2" in said
+    assert project.get("/up", machine="m1").endswith(" 200")
+    assert project.get("/up", machine="m2").endswith(" 200")
+    images = subprocess.run(["docker", "images", "--format", "{{.Repository}}"], capture_output=True, text=True, check=True).stdout
+    assert f"handful/{project.name}/web" not in images.split()
+    (project.folder / "Dockerfile").write_text(f"FROM {TINY}\nRUN false\n")
+    failed = project.handful("deploy", code=1)
+    assert "the build of" in failed.err
+    assert "Nothing was changed on any machine." in failed.err
+
+
+def environments(project: Project, lab: Lab) -> None:
+    """Make a project of two environments, one on each machine."""
+    project.write(web=layered(project))
+    del project.config["machines"]
+    project.save()
+    folder = project.folder / "environments"
+    folder.mkdir()
+    for name, machine, version in (("stage", "m1", "s"), ("prod", "m2", "p")):
+        told = {"machines": {machine: {"address": lab.address(machine)}}, "apps": {"web": {"env": {"VERSION": version}}}}
+        (folder / f"{name}.yml").write_text(yaml.safe_dump(told))
+
+
+def test_what_was_tried_is_promoted(project: Project, lab: Lab) -> None:
+    """The very image, from the machine that runs it, with the other environment's own variables; built never again."""
+    environments(project, lab)
+    name = project.name
+    try:
+        project.handful("-e", "stage", "deploy")
+        (tag,) = project.sh(f"docker images --format '{{{{.Tag}}}}' handful/{name}-stage/web").split()
+        subprocess.run(["docker", "rmi", f"handful/{name}-stage/web:{tag}"], check=True, capture_output=True)
+        (project.folder / "last").write_text("changed since, and not tried")
+        said = project.handful("promote", "web", "--from", "stage", "--to", "prod").out
+        assert "building" not in said
+        ids = {lab.sh(m, f"docker image inspect -f '{{{{.Id}}}}' handful/{name}-{e}/web:{tag}") for m, e in (("m1", "stage"), ("m2", "prod"))}
+        assert len(ids) == 1
+        assert lab.sh("m2", f"grep VERSION /var/lib/handful/stacks/{name}-prod/apps/web/current/env").strip() == "VERSION=p"
+        assert f"promote from {name}-stage 0001" in project.handful("-e", "prod", "history").out
+        assert "runs in prod already" in project.handful("promote", "web", "--from", "prod", "--to", "prod", code=2).err
+    finally:
+        for machine, stack in (("m1", f"{name}-stage"), ("m2", f"{name}-prod")):
+            lab.sh(machine, f"docker rm -f $(docker ps -aq --filter label=handful.stack={stack}); docker network rm handful-{stack}\n"
+                   f"rm -rf /var/lib/handful/stacks/{stack} /var/lib/handful/names/{stack} /var/lib/handful/proxy/conf/50-{stack}.*", check=False)
+
+
+@pytest.fixture
+def untouched(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A machine that handful has never touched."""
+    del lab
+    state, stack, lines = tmp_path_factory.mktemp("untouched"), f"bare-{os.getpid()}", list[str]()
+    try:
+        access = lab_provider.up(stack, {"m1": None}, state=state, say=lines.append)
+        yield Lab(access, *own_ssh(state, access), stack)
+    finally:
+        lab_provider.down(stack, state, lines.append)
+
+
+def test_a_package_starts_where_handful_has_never_been(project: Project, untouched: Lab) -> None:
+    """Unpacked, and started with bash; started again elsewhere on the machine; one that was changed is refused."""
+    project.write(web=layered(project, env={"VERSION": "7"}, files={"last": "/etc/last"}))
+    package = project.folder / "out" / "web.tar"
+    project.handful("package", "web", "-o", str(package))
+    with tarfile.open(package) as tar:
+        names = [name.partition("/")[2] for name in tar.getnames()]
+    assert {"run_app.bash", "image.tar.gz", "package.json", "checksums", "release/run_app.bash"} <= set(names)
+    ssh = [str(untouched.tools / "ssh"), "-l", "root", untouched.address("m1")]
+    with package.open("rb") as file:
+        subprocess.run([*ssh, "mkdir /opt/web && tar -xf - -C /opt/web --strip-components 1"], stdin=file, check=True)
+    untouched.sh("m1", "bash /opt/web/run_app.bash")
+    assert untouched.sh("m1", "curl -s 127.0.0.1:8000/").split()[1] == "7"
+    assert untouched.sh("m1", "ls /var/lib/handful 2>/dev/null || echo none").strip() == "none"
+    untouched.sh("m1", "LISTEN=127.0.0.1:81 bash /opt/web/run_app.bash")
+    assert untouched.sh("m1", "curl -s 127.0.0.1:81/up").strip() == "ok"
+    assert len(untouched.sh("m1", "docker ps -aq").split()) == 1
+    changed = untouched.sh("m1", "echo x >>/opt/web/release/files/$(ls /opt/web/release/files)\nbash /opt/web/run_app.bash 2>&1 || true")
+    assert "a file of this package is not as it was made" in changed
+    assert len(untouched.sh("m1", "docker ps -q").split()) == 1
+
+
+def test_a_package_is_deployed(project: Project) -> None:
+    """As it was made, whatever the project says by now; what was changed in it is told before anything is."""
+    project.write(web=layered(project, env={"VERSION": "7"}))
+    package = project.folder / "web.tar"
+    project.handful("package", "web", "-o", str(package))
+    project.change("web", env={"VERSION": "8"})
+    project.handful("deploy", "--package", str(package))
+    assert project.get("/").split()[1] == "7"
+    assert "promoted" in project.sh("cat /var/lib/handful/stacks/$stack/apps/web/current/release.json")
+    broken = bytearray(package.read_bytes())
+    broken[len(broken) // 2] ^= 1
+    package.write_bytes(broken)
+    refused = project.handful("deploy", "--package", str(package), code=2)
+    assert "image.tar.gz" in refused.err
+    assert "its checksum is wrong" in refused.err
+    assert project.get("/").split()[1] == "7"
+
+
+def test_prune_removes_what_nothing_needs(project: Project) -> None:
+    """Not what a kept release or a container needs, nor what is anybody else's."""
+    project.write(web=layered(project))
+    project.handful("deploy")
+    (kept,) = project.sh("docker images --format '{{.Repository}}:{{.Tag}}' handful/$stack/web").split()
+    project.sh(f"docker tag {kept} handful/gone/web:1; docker tag {kept} mine:1")
+    assert "would remove" not in project.handful("prune", "--dry-run").out
+    time.sleep(1.1)  # an image is judged by seconds
+    assert "would remove handful/gone/web:1" in project.handful("prune", "--dry-run", "--older-than", "1s").out
+    assert "removed handful/gone/web:1" in project.handful("prune", "--older-than", "1s").out
+    names = project.sh("docker images --format '{{.Repository}}:{{.Tag}}'; docker rmi mine:1 >/dev/null").split()
+    assert {kept, "mine:1"} <= set(names)
+    assert "handful/gone/web:1" not in names
+    assert project.get("/up").endswith(" 200")
+
+
