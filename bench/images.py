@@ -16,7 +16,7 @@ from handful.artifact.base_image import build_image, ensure_base
 from handful.artifact.context import context_hash
 from handful.artifact.registry import Registry
 from handful.artifact.system_image import part_name
-from handful.config.model import Images
+from handful.config.images import Images
 from harness.fleet import Fleet
 from harness.line import Line, said
 from harness.pairs import RUNS, Limit, Pairs, Result, in_pairs
@@ -127,7 +127,7 @@ def _layer(app: App) -> Result:
 
 
 def _nothing(app: App) -> Result:
-    """The image is there: what a change of env alone sends of images; `median_s` is a whole deploy with nothing to do."""
+    """The image is there: what a change of env alone sends of images; `median_s` is a deploy with nothing to do."""
     changes, deploys = [], []
     image = app.build()
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from handful.artifact.image import Wish, image_sizes, make_image, read_sources, revision
-from handful.config.model import Build, Config
+from handful.config.images import Build
+from handful.config.model import Config
 from handful.errors import BuildFailed
 from handful.plan.model import ImageSource
 

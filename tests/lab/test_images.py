@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tarfile
@@ -11,10 +13,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import bcrypt
 import pytest
 import yaml
 from lab_support import TINY, Lab, Project, own_ssh, wait_until
 
+from handful.artifact.system_image import make_part, part_name
+from handful.config.images import Images
 from handful.provider import lab as lab_provider
 
 if TYPE_CHECKING:
@@ -276,3 +281,63 @@ def test_prune_removes_what_nothing_needs(project: Project) -> None:
     assert project.get("/up").endswith(" 200")
 
 
+
+
+REGISTRY = """version: 0.1
+log: {level: error, accesslog: {disabled: true}}
+storage: {filesystem: {rootdirectory: /var/lib/registry}}
+http: {addr: ":5000", tls: {certificate: /own/cert.pem, key: /own/key.pem}}
+auth: {htpasswd: {realm: own, path: /own/htpasswd}}
+"""
+WAITS = "until [ -e /own/go ]; do sleep 0.1; done; exec $(command -v registry || command -v docker-registry) serve /own/config.yml"
+
+
+@pytest.fixture
+def own(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the server of a registry with TLS and a login, in the lab's network; this computer and m1 trust it."""
+    folder = tmp_path_factory.mktemp("own")
+    images, name = Images(), f"handful-test-registry-{os.getpid()}"
+    make_part("registry", images, say=lambda _: None)
+    network = f"handful-lab-{lab.stack}"
+    run = ["docker", "run", "--detach", "--name", name, "--network", network, "--volume", f"{folder}:/own:ro", "--entrypoint", "sh"]
+    subprocess.run([*run, part_name("registry", images), "-c", WAITS], check=True, capture_output=True)
+    form = f'{{{{(index .NetworkSettings.Networks "{network}").IPAddress}}}}'
+    address = subprocess.run(["docker", "inspect", "--format", form, name], capture_output=True, text=True, check=True).stdout.strip()
+    server = f"{address}:5000"
+    trusted = Path("/etc/docker/certs.d") / server
+    try:
+        subject = ["-subj", "/CN=own", "-addext", f"subjectAltName=IP:{address}", "-days", "2"]
+        make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem", *subject]
+        subprocess.run(make, cwd=folder, check=True, capture_output=True)
+        (folder / "htpasswd").write_text(f"shop:{bcrypt.hashpw(b'let me in', bcrypt.gensalt(4)).decode()}\n")
+        (folder / "config.yml").write_text(REGISTRY)
+        trusted.mkdir(parents=True)
+        certificate = (folder / "cert.pem").read_text()
+        (trusted / "ca.crt").write_text(certificate)
+        lab.sh("m1", f"mkdir -p {trusted} && cat >{trusted}/ca.crt <<'PEM'\n{certificate}PEM")
+        (folder / "go").touch()
+        yield server
+    finally:
+        subprocess.run(["docker", "rm", "--force", "--volumes", name], check=True, capture_output=True)
+        shutil.rmtree(trusted, ignore_errors=True)
+        lab.sh("m1", f"rm -rf {trusted}", check=False)
+
+
+def test_a_registry_of_ones_own(project: Project, own: str) -> None:
+    """Pushed there, and fetched from there by digest; the password stays nowhere; a wrong one is told, and nothing is done."""
+    project.write(web=layered(project))
+    project.config["registry"] = {"server": own, "user": "shop", "password": {"secret": "REGISTRY_PASSWORD"}}
+    project.config["secrets"] = {"environment": True}
+    project.save()
+    project.variables["REGISTRY_PASSWORD"] = "let me out"  # noqa: S105  # a test
+    refused = project.handful("deploy", code=1)
+    assert f"could not be pushed to {own}" in refused.err
+    assert project.current() == ""
+    project.variables["REGISTRY_PASSWORD"] = "let me in"  # noqa: S105  # a test
+    said = project.handful("deploy").out
+    assert f"to m1, from {own}" in said
+    assert project.get("/up").endswith(" 200")
+    assert project.sh(LEFT).strip() == ""
+    password = base64.b64encode(b"shop:let me in").decode()
+    found = project.sh(f"grep -rlF -e {password} -e 'let me in' /root/.docker /run /tmp /var/lib/handful 2>/dev/null || true")
+    assert found.strip() == ""

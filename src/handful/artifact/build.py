@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
-    from handful.config.model import Build
+    from handful.config.images import Build
 
 LAST_BUILD_LINES = 15
 NOTHING: Mapping[str, str] = MappingProxyType({})

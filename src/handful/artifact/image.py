@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from handful.config.model import App, Build, Config
+    from handful.config.images import Build
+    from handful.config.model import App, Config
 
 # What handful itself reads changes without the image changing (docs/decisions/0006); so do secrets.
 OWN_FILES = ("handful.yml", "environments", ".sops.yaml")

@@ -13,7 +13,7 @@ from handful.errors import CommandFailed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handful.config.model import Images
+    from handful.config.images import Images
 
 BASE = "debian:13-slim"
 PULL_SECONDS = 60

@@ -12,7 +12,7 @@ from handful.config.check_app import check_app
 from handful.config.check_docker import check_docker, check_env
 from handful.config.check_files import check_files
 from handful.config.check_secrets import check_secrets
-from handful.config.model import SameImage
+from handful.config.images import SameImage
 from handful.config.tree import KEY, Problem
 from handful.config.words import code, no_such
 

@@ -11,12 +11,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from handful.config.images import Build, Images, Registry, SameImage
 from handful.config.part import Part
 from handful.config.secrets import SecretName, Secrets, SecretUse
 from handful.config.values import (
     LOGIN,
     MACHINE_ADDRESS,
-    PLATFORM,
     ROUTE_PATH,
     URL_PATH,
     Address,
@@ -42,7 +42,6 @@ LATER = MappingProxyType({
     "network": "handful does not join machines in a private network yet",
     "packages": "handful does not install packages on machines yet",
     "logs": "handful does not keep logs yet: `handful logs` reads what Docker has",
-    "registry": "a registry of your own is not supported yet: images travel over ssh",
     "images.agent": "the agent does not exist yet",
     "machines.*.size": "handful does not create machines at a provider yet",
     "machines.*.volumes": "handful does not create volumes at a provider yet",
@@ -77,34 +76,6 @@ class Ssh(Part):
     """Who logs in: root, or a user with password-less sudo; your ssh config says it when this does not."""
     port: Port | None = None
     """The port of sshd; your ssh config says it when this does not."""
-
-
-class Build(Part):
-    """An image built from source."""
-
-    context: str = "."
-    """The folder that Docker is sent, inside the project's folder."""
-    dockerfile: str = "Dockerfile"
-    """The Dockerfile, inside the context."""
-    target: Text | None = None
-    """The stage of the Dockerfile to build; the last one unless told."""
-    args: dict[str, Text] = {}
-    """Build arguments, as NAME: value."""
-    platform: Annotated[str, Field(pattern=PLATFORM)] | None = None
-    """What the machines are, when this computer is something else: linux/amd64, linux/arm64. Needs BuildKit."""
-    ssh: Choice = False
-    """Let steps of the build use your ssh agent (RUN --mount=type=ssh). Needs BuildKit."""
-    on: Name | None = None
-    """A machine that builds instead of this computer, with at most half of its processors and memory."""
-    secrets: tuple[SecretName, ...] = ()
-    """Secrets that steps of the build may read, as RUN --mount=type=secret,id=NAME; they are not kept in the image."""
-
-
-class SameImage(Part):
-    """The image of another app of this file."""
-
-    app: Name
-    """The app whose image this one runs; both are deployed and rolled back together."""
 
 
 class Health(Part):
@@ -257,17 +228,6 @@ class App(Part):
         return self.deploy.strategy or ("recreate" if alone else "rolling")
 
 
-class Images(Part):
-    """The system's own parts: an image reference, or null for one made from the distribution's package."""
-
-    proxy: Reference | None = "haproxy:3.2"
-    """The HAProxy image; what cannot be pulled is built from Debian's package."""
-    dns: Reference | None = None
-    """The image of the name server (dnsmasq); null builds it from Debian's package."""
-    registry: Reference | None = "registry:3"
-    """The registry that machines fetch images from, on your own computer; what cannot be pulled is built likewise."""
-
-
 class Config(Part):
     """A whole handful.yml with its overlay."""
 
@@ -289,3 +249,5 @@ class Config(Part):
     """What runs, by names of your choice."""
     images: Images = Images()
     """The system's own parts on each machine."""
+    registry: Registry | None = None
+    """A registry of your own; without one, images travel over ssh."""

@@ -32,6 +32,7 @@ TARGET = r"^/[^:\n]+$"
 URL_PATH = r"^/[^\s]*$"
 ROUTE_PATH = r"^/[A-Za-z0-9._~/-]*$"
 PLATFORM = r"^linux/[a-z0-9]+(/v[0-9]+)?$"
+SERVER = r"^[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._/-]+)?$"
 _DAYS = "(Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _DAYS = f"{_DAYS}(-{_DAYS})?"
 _TIME = "([01]?[0-9]|2[0-3]):[0-5][0-9]"
@@ -49,6 +50,7 @@ MEANING = MappingProxyType({
     TARGET: "an absolute path in the container, without a colon, like /srv/data",
     URL_PATH: "a path that begins with /, without spaces",
     WHEN: "`default` or hours, like Mon-Fri 8:00-18:00",
+    SERVER: "a host name, without https://, like registry.example.com or ghcr.io/acme",
     PLATFORM: "a platform, like linux/amd64 or linux/arm64",
     ROUTE_PATH: "a path that begins with /, of letters, digits, dots, dashes and underscores",
 })

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from handful.config.model import Build
+    from handful.config.images import Build
     from handful.facts.model import Facts
     from handful.plan.model import AppSource, ImageSource, Plan
     from handful.run.engine import Operator

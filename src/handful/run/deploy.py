@@ -24,6 +24,7 @@ from handful.secrets.vault import wanted
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from handful.artifact.own_registry import OwnRegistry
     from handful.artifact.registry import Registry
     from handful.config.model import App, Config
     from handful.config.secrets import SecretUse
@@ -118,7 +119,7 @@ def fulfil(
     with _early(project, sources, facts, needed) as early:
         homes = make_images(project, plan, sources, facts, operator, foreign.homes)
         sizes = image_sizes(tuple(image for image in needed if image not in homes))
-        send(plan, project.machines, operator, sizes, lambda: early or _registry(project, operator), homes)
+        send(plan, project.machines, operator, sizes, lambda: early or _registry(project, operator, homes), homes)
     uploads = {work.machine: _upload(project, work, foreign) for wave in plan.waves for work in wave if work.releases}
     carry_out(plan, project.machines, uploads, operator)
     count_at_edges(project, plan, operator)
@@ -149,7 +150,7 @@ def _early(
         told["built_from"]["image"] for name, source in sources.items()
         if source.image.name in needed and (told := present_manifest(name, project.stack, facts))
     ]
-    if not before or image_id(image) is None or not any(is_large(name) for name in before):
+    if project.config.registry or not before or image_id(image) is None or not any(is_large(name) for name in before):
         yield None
         return
     early = Registry(image, project.variables).begin()
@@ -159,10 +160,20 @@ def _early(
         early.end()
 
 
-def _registry(project: Project, operator: Operator) -> Registry:
-    """Return a registry of this computer, not started yet. Raises NoRegistry when it has no image for one."""
+def _registry(project: Project, operator: Operator, homes: Collection[str]) -> Registry | OwnRegistry:
+    """Return the user's registry, or one of this computer, not started yet: what only machines have goes by that one.
+
+    Raises NoRegistry when there is no image for one.
+    """
+    from handful.artifact.own_registry import OwnRegistry
     from handful.artifact.registry import Registry
 
+    own = project.config.registry
+    if own is not None and not homes:
+        name = own.password.secret if own.password else ""
+        password = project.vault.values(wanted([("registry", name)]))[name] if name else ""
+        login = f"{own.user}:{password}" if own.user else ""
+        return OwnRegistry(own.server, login, project.variables, keep_login=own.keep_login)
     images = project.config.images
     try:
         make_part("registry", images, say=lambda text: operator.tell("image", text))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from handful.artifact.docker_config import auth
 from handful.artifact.image import SMALL_BYTES, layers_of
+from handful.artifact.own_registry import OwnRegistry
 from handful.artifact.script import stand_alone
 from handful.errors import DeployFailed, HandfulError, Interrupted, NoRegistry, NoTunnel
 from handful.machine.diagnose import unreachable
@@ -90,7 +91,7 @@ class Delivery:
 
 def send(
     plan: Plan, machines: Mapping[str, Access], operator: Operator, sizes: Mapping[str, int],
-    registry: Callable[[], Registry], homes: Mapping[str, Home],
+    registry: Callable[[], Registry | OwnRegistry], homes: Mapping[str, Home],
 ) -> None:
     """Bring each machine the images that it lacks, all machines side by side. Raises the first machine's error.
 
@@ -127,18 +128,21 @@ def _wanted(
 
 
 def _layers(
-    deliveries: Sequence[Delivery], images: Sequence[str], registry: Callable[[], Registry],
+    deliveries: Sequence[Delivery], images: Sequence[str], registry: Callable[[], Registry | OwnRegistry],
     homes: Mapping[str, Home],
 ) -> list[HandfulError | None]:
     """Send missing layers alone; whole images where there can be no registry here."""
     first = deliveries[0]
     with ExitStack() as opened:
         try:
-            running = opened.enter_context(registry())
+            running: Registry | OwnRegistry = registry()
+            opened.enter_context(running)
             stored = {image: running.store(image) for image in images if image not in homes}
+            if isinstance(running, OwnRegistry):
+                return side_by_side([partial(_directly, each, running, stored) for each in deliveries], first.stop)
             stored |= _collected(first, running, {image: homes[image] for image in images if image in homes})
         except NoRegistry as why:
-            if homes:
+            if homes or why.advice:
                 raise
             first.operator.tell("image", f"images travel whole: {' '.join(str(why).split())}")
             return side_by_side([partial(_whole, each) for each in deliveries], first.stop)
@@ -160,6 +164,19 @@ def _collected(some: Delivery, registry: Registry, homes: Mapping[str, Home]) ->
             raise error
         stored |= {name: registry.stored(name) for name in names}
     return stored
+
+
+def _directly(delivery: Delivery, registry: OwnRegistry, stored: Mapping[str, Stored]) -> HandfulError | None:
+    """Have a machine fetch what it lacks from the user's own registry."""
+    images = [stored[name] for name in delivery.images]
+    delivery.begins(f"{_count(images)} to {delivery.access.name}, from {registry.server}")
+    values = {"server": registry.server, "login": auth(registry.login) if registry.login else ""}
+    lines = "\n".join(line for each in images for line in _lines(each))
+    keep = "yes" if registry.keep_login else ""
+    said: list[Event] = []
+    text = stand_alone("pull_images", {**values, "images": lines, "keep_login": keep})
+    hear = partial(_hear, delivery, said)
+    return _outcome(delivery, through(delivery.access, f"HANDFUL_JSON=1\n{text}", hear, delivery.stopped), said)
 
 
 def _by_layers(delivery: Delivery, registry: Registry, stored: Mapping[str, Stored]) -> HandfulError | None:

@@ -20,10 +20,10 @@ watcher=$!
 log_in() {
   [[ -n $login ]] || return 0
   if [[ -n $keep_login ]]; then
-    printf '%s' "$login" | base64 -d | { IFS= read -r -d '' known || true; printf '%s' "${known#*:}" | docker login --username "${known%%:*}" --password-stdin "$server" >/dev/null 2>&1; } ||
+    printf '%s' "$login" | base64 -d | { IFS= read -r -d '' known || true; printf '%s' "${known#*:}" | docker login --username "${known%%:*}" --password-stdin "${server%%/*}" >/dev/null 2>&1; } ||
       fail "this machine could not log in to $server" "" "Are user and password of registry right?"
   else
-    printf '{"auths":{"%s":{"auth":"%s"}}}\n' "$server" "$login" >"$docker_config/config.json"
+    printf '{"auths":{"%s":{"auth":"%s"}}}\n' "${server%%/*}" "$login" >"$docker_config/config.json"
     export DOCKER_CONFIG=$docker_config
   fi
 }
@@ -41,7 +41,7 @@ missing_bytes() {
   awk -v wanted="$*" '
     BEGIN { count = split(wanted, layers, " "); for (i = 1; i <= count; i++) { split(layers[i], part, ","); id[i] = part[1]; size[i] = part[2] } }
     { for (i = 1; i <= count && $i == id[i]; i++) if (i > most) most = i }
-    END { for (i = most + 1; i <= count; i++) sum += size[i]; print sum + 0, most + 0, count }' <<<"$here"
+    END { for (i = most + 1; i <= count; i++) sum += size[i]; printf "%.0f %d %d\n", sum, most, count }' <<<"$here"
 }
 
 # check_room: what is missing must fit, packed and unpacked, with something to spare.

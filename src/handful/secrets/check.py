@@ -35,6 +35,8 @@ def check(config: Config, store: Store) -> list[Wrong]:
     for name, app in config.apps.items():
         needed |= dict.fromkeys((use.secret for use in app.given), f"app {name}")
         needed |= dict.fromkeys(app.build.secrets if app.build else (), f"the build of {name}")
+    if config.registry and config.registry.password:
+        needed[config.registry.password.secret] = "the registry"
     return [*_file(store), *_names(config, store, needed), *_plain(config, store.folder)]
 
 
