@@ -94,6 +94,15 @@ VALUES: dict[str, list[Any]] = {
     "apps.web.timeouts": [{}, {"response": "60s", "idle": 0}, {"idle": "1h"}, {"read": 1}, None],
     "apps.web.deploy": [{}, {"strategy": "rolling"}, {"strategy": "all"}, {"strategy": None}, {"keep": 100}],
     "apps.web.deploy.keep": [0, 1, 100, 101, "5", None],
+    "registry": [
+        {"server": "registry.example.com"}, {"server": "ghcr.io/acme", "user": "a", "password": {"secret": "TOKEN"}}, None, "x",
+        {}, {"server": "h:5000", "keep_login": True},
+    ],
+    "registry.server": ["https://registry.example.com", "h", "h:5000/a/b", "h:p", ""],
+    "apps.web.build.args": [{}, {"A": "1"}, {"A": [1]}, None, "A=1"],
+    "apps.web.build.platform": ["linux/amd64", "linux/arm/v7", "windows/amd64", "arm64", None],
+    "apps.web.build.on": ["m1", "M 1", 1, None],
+    "apps.web.build.ssh": [True, False, "yes"],
     "apps.web.options": [[], ["--init", 5, True], [None], "--init", None],
 }
 CASES = [(spot, value) for spot, values in VALUES.items() for value in values]
