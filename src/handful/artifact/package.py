@@ -96,6 +96,8 @@ def _write(whole: Path, top: str, texts: Mapping[str, bytes], packed: Path) -> N
 @contextmanager
 def opened(path: Path) -> Iterator[Package]:
     """Unpack and check a package. Raises UsageError: no package, one of a newer handful, or one that was changed."""
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}", advice="Make one with: handful package APP -o FILE")
     with TemporaryDirectory(prefix="handful-") as folder:
         try:
             _unpack(path, Path(folder))

@@ -36,7 +36,7 @@ wait_option = click.option("--wait", is_flag=True, help="While another deploy is
 @click.argument("apps", nargs=-1)
 @click.option("--resume", is_flag=True, help="Finish a deploy that was cut short, on all its machines.")
 @click.option("--attach", is_flag=True, help="Follow the deploy that is at work.")
-@click.option("--package", type=click.Path(exists=True, path_type=Path), help="Deploy what `handful package` wrote.")
+@click.option("--package", type=click.Path(path_type=Path), help="Deploy what `handful package` wrote.")
 @pull_option
 @rebuild_option
 @skip_option
