@@ -66,8 +66,38 @@ def test_only_what_is_missing_travels(project: Project) -> None:
     assert not [event for event in told if event["event"] in {"sending", "building"}]
     assert "nothing to do" in project.handful("deploy").out
     assert project.sh(LEFT).strip() == ""
-    assert project.get("/data/") is not None
-    assert "[{" not in project.sh("cat /root/.docker/config.json 2>/dev/null || true")
+    no_room_is_told(project)
+    prune_removes_what_nothing_needs(project)
+
+
+def no_room_is_told(project: Project) -> None:
+    """With the figures, before anything travels; the old release serves."""
+    before = project.current()
+    (project.folder / "layer0").write_bytes(os.urandom(LAYER_MEGABYTES * MEGABYTE))
+    # A df that knows of 301 megabytes where Docker keeps its images, and of plenty everywhere else.
+    project.sh("printf '#!/bin/sh\\n[ \"$1\" = --output=avail ] || exec /bin/df \"$@\"\\nprintf \"Avail\\\\n301000000\\\\n\"\\n' >/usr/local/bin/df\nchmod +x /usr/local/bin/df")
+    try:
+        said = project.handful("deploy", code=1)
+    finally:
+        project.sh("rm -f /usr/local/bin/df")
+    assert "there is no room for the images: they need" in said.err
+    assert "301 MB are free" in said.err
+    assert project.current() == before
+
+
+def prune_removes_what_nothing_needs(project: Project) -> None:
+    """Not what a kept release or a container needs, nor what is anybody else's."""
+    kept = set(project.sh("docker images --format '{{.Repository}}:{{.Tag}}' handful/$stack/web").split())
+    one = next(iter(kept))
+    project.sh(f"docker tag {one} handful/gone/web:1; docker tag {one} mine:1")
+    assert "handful/gone" not in project.handful("prune", "--dry-run").out
+    time.sleep(1.1)  # an image is judged by seconds
+    assert "would remove handful/gone/web:1" in project.handful("prune", "--dry-run", "--older-than", "1s").out
+    assert "removed handful/gone/web:1" in project.handful("prune", "--older-than", "1s").out
+    names = project.sh("docker images --format '{{.Repository}}:{{.Tag}}'; docker rmi mine:1 >/dev/null").split()
+    assert {*kept, "mine:1"} <= set(names)
+    assert "handful/gone/web:1" not in names
+    assert project.get("/up").endswith(" 200")
 
 
 @pytest.fixture
@@ -115,8 +145,14 @@ def test_a_line_that_is_cut_costs_what_was_under_way(project: Project) -> None:
 
 
 def test_images_travel_whole_where_sshd_makes_no_tunnels(project: Project, lab: Lab) -> None:
-    """It is said, and works."""
+    """It is said, and works. A deploy that was killed before has left no registry: that ends with its standard input."""
     project.write(web=layered(project))
+    before = registries()
+    running = project.start("deploy")
+    begun = wait_until(lambda: registries() - before, 120)
+    running.kill()
+    running.communicate(timeout=30)
+    wait_until(lambda: not begun & registries(), 60)
     config = "/etc/ssh/sshd_config.d/no-tunnels.conf"
     lab.sh("m1", f"echo 'AllowTcpForwarding no' >{config} && systemctl reload ssh")
     try:
@@ -125,37 +161,6 @@ def test_images_travel_whole_where_sshd_makes_no_tunnels(project: Project, lab: 
         lab.sh("m1", f"rm {config} && systemctl reload ssh")
     assert "makes no tunnels: its images travel whole" in said
     assert project.get("/up").endswith(" 200")
-
-
-def test_a_killed_deploy_leaves_no_registry(project: Project) -> None:
-    """The container ends with its standard input, whoever held that."""
-    project.write(web=layered(project))
-    before = registries()
-    running = project.start("deploy")
-    begun = wait_until(lambda: registries() - before, 120)
-    running.kill()
-    running.communicate(timeout=30)
-    wait_until(lambda: not begun & registries(), 60)
-    assert project.handful("deploy").code == 0
-
-
-def test_a_machine_without_room_says_so_before_anything_travels(project: Project) -> None:
-    """With the figures; the old release serves."""
-    project.write(web=layered(project))
-    project.handful("deploy")
-    tool = project.folder / "big"
-    with tool.open("wb") as file:
-        file.truncate(LAYER_MEGABYTES * MEGABYTE)
-    before = project.current()
-    (project.folder / "layer0").write_bytes(os.urandom(LAYER_MEGABYTES * MEGABYTE))
-    # A df that knows of four megabytes, where Docker keeps its images.
-    project.sh("mkdir -p /opt/full && printf '#!/bin/sh\\nprintf \"Avail\\\\n4000000\\\\n\"\\n' >/usr/local/bin/df && chmod +x /usr/local/bin/df")
-    try:
-        said = project.handful("deploy", code=1)
-    finally:
-        project.sh("rm -f /usr/local/bin/df")
-    assert "there is no room for the images: they need" in said.err or "disk" in said.err
-    assert project.current() == before
 
 
 def test_a_machine_builds(project: Project) -> None:
@@ -245,13 +250,11 @@ def test_a_package_starts_where_handful_has_never_been(project: Project, untouch
     changed = untouched.sh("m1", "echo x >>/opt/web/release/files/$(ls /opt/web/release/files)\nbash /opt/web/run_app.bash 2>&1 || true")
     assert "a file of this package is not as it was made" in changed
     assert len(untouched.sh("m1", "docker ps -q").split()) == 1
+    package_is_deployed(project, package)
 
 
-def test_a_package_is_deployed(project: Project) -> None:
-    """As it was made, whatever the project says by now; what was changed in it is told before anything is."""
-    project.write(web=layered(project, env={"VERSION": "7"}))
-    package = project.folder / "web.tar"
-    project.handful("package", "web", "-o", str(package))
+def package_is_deployed(project: Project, package: Path) -> None:
+    """As it was made, whatever the project says by now; what was changed in it is told before anything is done."""
     project.change("web", env={"VERSION": "8"})
     project.handful("deploy", "--package", str(package))
     assert project.get("/").split()[1] == "7"
@@ -263,24 +266,6 @@ def test_a_package_is_deployed(project: Project) -> None:
     assert "image.tar.gz" in refused.err
     assert "its checksum is wrong" in refused.err
     assert project.get("/").split()[1] == "7"
-
-
-def test_prune_removes_what_nothing_needs(project: Project) -> None:
-    """Not what a kept release or a container needs, nor what is anybody else's."""
-    project.write(web=layered(project))
-    project.handful("deploy")
-    (kept,) = project.sh("docker images --format '{{.Repository}}:{{.Tag}}' handful/$stack/web").split()
-    project.sh(f"docker tag {kept} handful/gone/web:1; docker tag {kept} mine:1")
-    assert "would remove" not in project.handful("prune", "--dry-run").out
-    time.sleep(1.1)  # an image is judged by seconds
-    assert "would remove handful/gone/web:1" in project.handful("prune", "--dry-run", "--older-than", "1s").out
-    assert "removed handful/gone/web:1" in project.handful("prune", "--older-than", "1s").out
-    names = project.sh("docker images --format '{{.Repository}}:{{.Tag}}'; docker rmi mine:1 >/dev/null").split()
-    assert {kept, "mine:1"} <= set(names)
-    assert "handful/gone/web:1" not in names
-    assert project.get("/up").endswith(" 200")
-
-
 
 
 REGISTRY = """version: 0.1

@@ -70,7 +70,8 @@ def test_what_runs(ready: Machine) -> None:
     assert (app.current, app.number, app.instances, app.released) == (made.id, 1, 2, (made.id,))
     assert app.releases[made.id] == json.loads(made.files["release.json"])
     assert sorted(c.name for c in found.containers if c.running and c.app == "web") == ["shop.web-1", "shop.web-2"]
-    assert sorted(s.address for s in found.slots if s.up and s.ready) == ["10.211.0.2", "10.211.0.3"]
+    up = sorted(s.address for s in found.slots if s.backend == "shop.web" and s.up and s.ready)
+    assert up == ["10.211.0.2", "10.211.0.3"]
     assert found.service_range_local
     assert {c.part for c in found.containers} == {"proxy", "names", ""}
     assert "50-shop.web.cfg" in found.proxy_files

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from handful.config.images import Build
 
-LAST_BUILD_LINES = 15
+# Of a build that failed: all of it, unless somebody let it talk without end.
+LAST_BUILD_LINES = 500
 NOTHING: Mapping[str, str] = MappingProxyType({})
 # BuildKit takes a secret from the environment of the one call: it stands in no file and in no argument.
 GIVEN = "HANDFUL_SECRET_"

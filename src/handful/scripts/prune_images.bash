@@ -5,8 +5,12 @@
 
 # The images of handful's, by name; those that a transfer left have the names of a tunnel that is gone.
 candidates() {
+  local name port
   docker images --no-trunc --format '{{.Repository}}:{{.Tag}}' | grep '^handful/' | grep -v ':<none>$'
-  docker images --no-trunc --digests --format '{{.Repository}}@{{.Digest}}' | grep '^127\.0\.0\.1:[0-9]*/handful/' | grep -v '@<none>$'
+  while read -r name; do
+    port=${name#127.0.0.1:} port=${port%%/*}
+    [[ -n $(ss -Hltn "sport = :$port") ]] || printf '%s\n' "$name"
+  done < <(docker images --no-trunc --digests --format '{{.Repository}}@{{.Digest}}' | grep '^127\.0\.0\.1:[0-9]*/handful/' | grep -v '@<none>$')
 }
 
 # Names of images that something needs.

@@ -15,9 +15,13 @@ storage: {filesystem: {rootdirectory: /var/lib/registry}, cache: {blobdescriptor
 http: {addr: ":5000"}
 auth: {htpasswd: {realm: handful, path: $folder/htpasswd}}
 CONFIG
-# What is kept is a copy of what the engine has: without it, layers are packed once more.
-kept=$(du -sm /var/lib/registry | cut -f 1)
-[ "$kept" -le "$most" ] || rm -rf /var/lib/registry/docker
+# What is kept is a copy of what the engine has: without it, layers are packed once more. Nothing goes while another one serves it.
+exec 9>/var/lib/registry/lock
+if flock -n -x 9; then
+  kept=$(du -sm /var/lib/registry | cut -f 1)
+  [ "$kept" -le "$most" ] || rm -rf /var/lib/registry/docker
+fi
+flock -s 9
 # The official image calls it registry, Debian's package docker-registry.
 program=$(command -v registry || command -v docker-registry)
 "$program" serve "$folder/config.yml" &
