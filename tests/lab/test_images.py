@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import bcrypt
 import pytest
 import yaml
-from lab_support import TINY, Lab, Project, own_ssh, wait_until
+from lab_support import TINY, Lab, Project, own_ssh, tiny, wait_until
 
 from handful.artifact.system_image import make_part, part_name
 from handful.config.images import Images
@@ -130,6 +130,9 @@ def tunnel_of(process: subprocess.Popen[str]) -> int:
 @pytest.mark.usefixtures("slow")
 def test_a_line_that_is_cut_costs_what_was_under_way(project: Project) -> None:
     """The old release serves; the next try goes on from the layers that have arrived, and clears up after the first."""
+    # The machine's own parts are there then.
+    project.write(web=tiny())
+    project.handful("deploy")
     project.write(web=layered(project))
     running = project.start("deploy")
     tunnel = wait_until(lambda: tunnel_of(running), 120)
