@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from handful.artifact.docker import refuse_podman
 from handful.artifact.image import Wish, image_sizes, make_image, read_sources, revision
 from handful.config.images import Build
 from handful.config.model import Config
-from handful.errors import BuildFailed
+from handful.errors import BuildFailed, NoDocker
 from handful.plan.model import ImageSource
 
 # A docker that writes down how it is called; the images that it has are files in images/, each with what
@@ -21,7 +22,7 @@ cd "${0%/*}" || exit 1
 printf '%s\\n' "$*" >>calls
 last=${*: -1}
 case "$1 $2" in
-  "version "*) echo 20.10 ;;
+  "version "*) [[ $* != *OsArch* ]] || exit 1; echo 20.10 ;;
   "image inspect") cat "images/${last//\\//_}" 2>/dev/null || exit 1 ;;
   "pull "*) cp "registry/${last//\\//_}" images/ 2>/dev/null || { echo "manifest unknown" >&2; exit 1; } ;;
   "tag "*) cp "images/${2//\\//_}" "images/${3//\\//_}" ;;
@@ -326,3 +327,11 @@ def test_a_revision_is_gits(project: Path) -> None:
     assert len(clean) == 12
     (project / "app.toml").write_text("other")
     assert revision(project) == f"{clean}+dirty"
+
+
+def test_podman_is_refused_and_docker_is_not(engine: Path) -> None:
+    """By what its templates know, not by its words."""
+    refuse_podman()
+    (engine / "docker").write_text('#!/bin/sh\ncase "$*" in *OsArch*) echo linux/amd64 ;; esac\n')
+    with pytest.raises(NoDocker, match="is Podman"):
+        refuse_podman()

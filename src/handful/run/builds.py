@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING
 from handful.artifact.base_image import image_id
 from handful.artifact.build import LAST_BUILD_LINES, build_failed, needs_buildkit, options
 from handful.artifact.context import large_files, sent_files
-from handful.artifact.docker import docker
+from handful.artifact.docker import docker, refuse_podman
 from handful.artifact.image import make_image
 from handful.artifact.script import stand_alone
 from handful.artifact.system_image import image_names, make_part
@@ -55,6 +55,8 @@ def make_images(
     for work in (work for wave in plan.waves for work in wave):
         for image in work.images:
             needing.setdefault(image, []).append(work.machine)
+    if needing:
+        refuse_podman()
     for part, name in image_names(project.config.images).items():
         if name in needing:
             make_part(part, project.config.images, say=lambda text: operator.tell("image", text))
