@@ -325,6 +325,12 @@ def test_a_registry_of_ones_own(project: Project, own: str) -> None:
     said = project.handful("deploy").out
     assert f"to m1, from {own}" in said
     assert project.get("/up").endswith(" 200")
+    (tag,) = project.sh("docker images --format '{{.Tag}}' handful/$stack/web").split()
+    subprocess.run(["docker", "rmi", f"handful/{project.name}/web:{tag}"], check=True, capture_output=True)
+    # A build that begins from what only the registry has.
+    (project.folder / "Dockerfile").write_text(f"FROM {own}/{project.name}/web:{tag}\nENV FROM=own\n")
+    project.handful("deploy")
+    assert project.get("/up").endswith(" 200")
     assert project.sh(LEFT).strip() == ""
     password = base64.b64encode(b"shop:let me in").decode()
     found = project.sh(f"grep -rlF -e {password} -e 'let me in' /root/.docker /run /tmp /var/lib/handful 2>/dev/null || true")

@@ -20,6 +20,9 @@ def logged_in(logins: Mapping[str, str], variables: Mapping[str, str]) -> Iterat
     `logins` maps a server to `USER:PASSWORD`. All else is as the user has it (contexts, plug-ins, other logins), and
     what they have is not written to. Nobody else may read the folder.
     """
+    if not logins:
+        yield {**variables}
+        return
     own = Path(variables.get("DOCKER_CONFIG") or Path(variables.get("HOME", "/")) / ".docker")
     with TemporaryDirectory(prefix="handful-") as folder:
         config = Path(folder)

@@ -13,6 +13,7 @@ from handful.artifact.base_image import image_id
 from handful.artifact.build import LAST_BUILD_LINES, build_failed, needs_buildkit, options
 from handful.artifact.context import large_files, sent_files
 from handful.artifact.docker import docker, refuse_podman
+from handful.artifact.docker_config import logged_in
 from handful.artifact.image import make_image
 from handful.artifact.script import stand_alone
 from handful.artifact.system_image import image_names, make_part
@@ -88,6 +89,16 @@ def make_one(project: Project, app: str, image: ImageSource, operator: Operator)
     _make(project, app, image, [], {}, operator)
 
 
+def registry_logins(project: Project) -> dict[str, str]:
+    """Return USER:PASSWORD of the user's own registry, by its host; nothing when there is none, or none is needed."""
+    own = project.config.registry
+    if own is None or own.password is None:
+        return {}
+    name = own.password.secret
+    password = project.vault.values(wanted([("registry", name)]))[name]
+    return {own.server.partition("/")[0]: f"{own.user}:{password}"}
+
+
 def check_platform(name: str, platform: str, machines: list[Facts]) -> None:
     """Refuse an image that a machine could not run. Raises BuildFailed."""
     for here in machines:
@@ -122,7 +133,9 @@ def _make(
         operator.tell("building", f"building {owner} from {image.git or build.context}")
     secrets = project.vault.values(wanted((owner, secret) for secret in build.secrets)) if build else {}
     say = partial(operator.tell, "output")
-    make_image(image, build, project.folder, say=say, secrets=secrets, variables=project.variables)
+    # What a build begins from may be in the user's own registry.
+    with logged_in(registry_logins(project), project.variables) as variables:
+        make_image(image, build, project.folder, say=say, secrets=secrets, variables=variables)
     check_platform(image.name, docker("image", "inspect", "--format", OF_IMAGE, image.name).out.strip(), machines)
     return ""
 

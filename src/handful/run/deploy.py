@@ -15,7 +15,7 @@ from handful.machine.local import run
 from handful.plan.order import image_owner, machines_of
 from handful.plan.plan import choose, make_plan
 from handful.plan.release import describe
-from handful.run.builds import make_images
+from handful.run.builds import make_images, registry_logins
 from handful.run.edges import count_at_edges
 from handful.run.engine import carry_out
 from handful.run.images import send
@@ -170,9 +170,7 @@ def _registry(project: Project, operator: Operator, homes: Collection[str]) -> R
 
     own = project.config.registry
     if own is not None and not homes:
-        name = own.password.secret if own.password else ""
-        password = project.vault.values(wanted([("registry", name)]))[name] if name else ""
-        login = f"{own.user}:{password}" if own.user else ""
+        login = next(iter(registry_logins(project).values()), "")
         return OwnRegistry(own.server, login, project.variables, keep_login=own.keep_login)
     images = project.config.images
     try:
