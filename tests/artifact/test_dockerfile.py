@@ -18,6 +18,7 @@ from handful.artifact.dockerfile import read_dockerfile
     ("# FROM a\nFROM \\\n  # in between\n  debian:13\n", ("debian:13",)),
     ("FROM debian:13\nRUN <<EOF\nFROM not\nEOF\nFROM busybox\n", ("debian:13", "busybox")),
     ("FROM debian:13\nFROM debian:13\n", ("debian:13",)),
+    ("ARG A=1 B='2'\nFROM a:$B\nRUN x=$((1<<2))\nFROM b:$A\n", ("a:2", "b:1")),
     ("", ()),
 ])  # fmt: skip
 def test_what_a_build_begins_from(text: str, bases: tuple[str, ...]) -> None:
@@ -33,7 +34,7 @@ def test_what_a_build_begins_from(text: str, bases: tuple[str, ...]) -> None:
     ("FROM a\nCOPY --link a b\n", "COPY --link"),
     ("FROM a\nADD --checksum=sha256:1 a b\n", "ADD --checksum"),
     ("FROM a\nRUN cat <<EOF\nx\nEOF\n", "RUN <<EOF"),
-    ("FROM a\nRUN cat <<<x\n", ""),
+    ("FROM a\nRUN cat <<<x\nRUN x=$((1<<2))\n", ""),
 ])  # fmt: skip
 def test_what_only_buildkit_knows(text: str, needs: str) -> None:
     """The first such word is named."""

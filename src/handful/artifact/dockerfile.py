@@ -6,6 +6,7 @@ As much of the language as these two questions need. Libraries for it misread `$
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 ARGUMENT = re.compile(r"\$(?:(\w+)|\{(\w+)(?::([-+])([^}]*))?\})")
-HERE_DOCUMENT = re.compile(r"(?<!<)<<-?\s*(['\"]?)(\w+)\1")
+# As BuildKit has it: at the beginning of a word, after a descriptor's number at most.
+HERE_DOCUMENT = re.compile(r"(?:^|\s)\d*(<<-?\s*(['\"]?)([A-Za-z_]\w*)\2)")
 # Words of RUN, COPY and ADD that the classic builder does not know.
 ONLY_BUILDKIT = re.compile(r"--(mount|network|security|link|chmod|parents|exclude|checksum|keep-git-dir)\b")
 
@@ -34,8 +36,8 @@ def read_dockerfile(text: str, arguments: Mapping[str, str]) -> Dockerfile:
     buildkit, begun = "", False
     for word, rest in _instructions(text):
         if word == "ARG" and not begun:
-            name, _, default = rest.partition("=")
-            known[name.strip()] = arguments.get(name.strip(), default.strip().strip("\"'"))
+            for name, _, default in (each.partition("=") for each in _words(rest)):
+                known[name] = arguments.get(name, default)
         elif word == "FROM":
             begun = True
             image, *more = [each for each in rest.split() if not each.startswith("--")] or [""]
@@ -45,10 +47,18 @@ def read_dockerfile(text: str, arguments: Mapping[str, str]) -> Dockerfile:
             flags = re.match(r"(?:--\S+\s+)*", rest)
             found = ONLY_BUILDKIT.search(flags[0] if flags else "")
             here = HERE_DOCUMENT.search(rest)
-            buildkit = buildkit or (f"{word} {found[0]}" if found else f"{word} {here[0]}" if here else "")
+            buildkit = buildkit or (f"{word} {found[0]}" if found else f"{word} {here[1]}" if here else "")
             source = re.search(r"--from=(\S+)", flags[0] if flags else "")
             bases |= _outside(source[1], stages) if source else {}
     return Dockerfile(tuple(bases), buildkit)
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:
+        # Docker will tell.
+        return []
 
 
 def _outside(image: str, stages: set[str]) -> dict[str, None]:
@@ -85,5 +95,5 @@ def _instructions(text: str) -> Iterator[tuple[str, str]]:
         if word.upper() in {"RUN", "COPY", "ADD"}:
             for found in HERE_DOCUMENT.finditer(rest):
                 for each in lines:
-                    if each.strip() == found[2]:
+                    if each.strip() == found[3]:
                         break

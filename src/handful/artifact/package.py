@@ -9,7 +9,7 @@ import json
 import shutil
 import subprocess
 import tarfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -165,7 +165,8 @@ def _save(image: str, path: Path) -> None:
 def _feed(line: list[str], source: IO[bytes] | gzip.GzipFile) -> None:
     with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         if process.stdin is not None:
-            with process.stdin:
+            # It may end before it has read all; then its words tell why.
+            with suppress(BrokenPipeError), process.stdin:
                 shutil.copyfileobj(source, process.stdin, CHUNK)
         said = process.stderr.read().decode(errors="replace") if process.stderr is not None else ""
     if process.returncode != 0:

@@ -35,7 +35,11 @@ how=$1; shift
 echo "$how"
 unpack() { if [ "$how" = zstd ]; then zstd --decompress --quiet --stdout; else cat; fi; }
 unpack | docker load --quiet >/dev/null &&
-for name; do docker image inspect --format '{{range .RootFS.Layers}}{{.}} {{end}}' "$name"; done
+for name; do
+  # So that Docker knows since when it is here.
+  docker tag "$name" "$name"
+  docker image inspect --format '{{range .RootFS.Layers}}{{.}} {{end}}' "$name"
+done
 """
 
 

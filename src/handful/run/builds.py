@@ -68,24 +68,19 @@ def make_images(
             continue
         machines = [facts[each] for each in needing[name]]
         if name in origins:
-            homes |= _promoted(name, origins[name], machines)
+            # What runs there, and nothing of this computer's: the same inputs may have made other bytes here.
+            homes[name] = origins[name]
         elif home := _make(project, app, source.image, machines, facts, operator):
             homes[name] = Home(project.machines[home], name)
     return homes
 
 
-def _promoted(name: str, origin: Home, machines: list[Facts]) -> dict[str, Home]:
-    """Nothing is built: it is here under the name that it has where it runs, or it comes from there."""
-    if image_id(name) is None and image_id(origin.name) is not None:
-        docker("tag", origin.name, name)
-    if image_id(name) is None:
-        return {name: origin}
-    check_platform(name, docker("image", "inspect", "--format", OF_IMAGE, name).out.strip(), machines)
-    return {}
-
-
 def make_one(project: Project, app: str, image: ImageSource, operator: Operator) -> None:
     """Have the engine here hold an app's image, for no machine. Raises BuildFailed."""
+    build = project.config.apps[image_owner(app, project.config.apps)].build
+    if build is not None and build.on:
+        message = f"{app} is built on {build.on}, and a package needs its image on this computer"
+        raise BuildFailed(message, advice="Leave `on` out for it, for example in an environment of its own.")
     _make(project, app, image, [], {}, operator)
 
 
@@ -118,7 +113,8 @@ def _make(
 ) -> str:
     """Return the machine that has the image when this computer has it not."""
     owner = image_owner(app, project.config.apps)
-    build = project.config.apps[owner].build
+    # What a package brings is here, and built never again.
+    build = None if image.promoted else project.config.apps[owner].build
     if build is not None and build.on:
         if build.on not in facts:
             raise BuildFailed(f"{build.on}, which is to build {owner}, is away", advice="Nothing was changed.")

@@ -216,7 +216,8 @@ def _tunnelled(delivery: Delivery, script: str, values: Mapping[str, str], relay
                 return unreachable(delivery.access, there.err)
     finally:
         relay.close()
-    return NoTunnel(f"sshd of {delivery.access.name} makes no tunnels", detail=last_lines(ended.err))
+    advice = "An image that only this machine has comes over one: allow it there (AllowTcpForwarding) for that."
+    return NoTunnel(f"sshd of {delivery.access.name} makes no tunnels", detail=last_lines(ended.err), advice=advice)
 
 
 def _lines(image: Stored) -> list[str]:
@@ -254,8 +255,8 @@ def _whole(delivery: Delivery) -> HandfulError | None:
     access, sent = delivery.access, [0]
     delivery.begins(f"{_count(delivery.images)} to {access.name}")
     delivery.sent = lambda: sent[0]
-    images = {name: layers_of(name) for name in delivery.images}
     try:
+        images = {name: layers_of(name) for name in delivery.images}
         ended = send_whole(access, images, delivery.stopped, lambda count: sent.__setitem__(0, count))
     except HandfulError as failed:
         return failed

@@ -108,7 +108,7 @@ common_options() {
     common+=(--network host)
   elif [[ -n ${alone:-} ]]; then
     # A package on a machine without handful: there is no name server.
-    common+=(--network "handful-$stack")
+    common+=(--network "handful-$stack-package")
   else
     common+=(--network "handful-$stack" --dns 10.210.255.53 --dns-search "$stack.internal" --dns-option ndots:1)
   fi

@@ -10,7 +10,7 @@ candidates() {
   while read -r name; do
     port=${name#127.0.0.1:} port=${port%%/*}
     [[ -n $(ss -Hltn "sport = :$port") ]] || printf '%s\n' "$name"
-  done < <(docker images --no-trunc --digests --format '{{.Repository}}@{{.Digest}}' | grep '^127\.0\.0\.1:[0-9]*/handful/' | grep -v '@<none>$')
+  done < <(docker images --all --no-trunc --digests --format '{{.Repository}}@{{.Digest}}' | grep '^127\.0\.0\.1:[0-9]*/handful/' | grep -v '@<none>$')
 }
 
 # Names of images that something needs.
@@ -27,7 +27,8 @@ count=0 total=0 now=$(date +%s)
 while read -r image; do
   [[ -n $image && $'\n'$needed$'\n' != *$'\n'"$image"$'\n'* ]] || continue
   read -r size tagged < <(docker image inspect --format '{{.Size}} {{.Metadata.LastTagTime.Unix}}' "$image" 2>/dev/null || echo 0 "$now")
-  ((now - tagged >= older)) || continue
+  # Docker does not know when an image came that was loaded, and got no name since.
+  ((tagged > 0 && now - tagged >= older)) || continue
   # Docker keeps what a container uses, whatever its name.
   [[ -n $dry ]] || docker rmi "$image" >/dev/null 2>&1 || continue
   count=$((count + 1)) total=$((total + size))

@@ -31,7 +31,7 @@ log_in() {
 # The diff ids of each image of this machine, one image to a line.
 known_images() {
   local ids
-  mapfile -t ids < <(docker images --quiet --no-trunc | sort -u)
+  mapfile -t ids < <(docker images --quiet --all --no-trunc | sort -u)
   ((${#ids[@]})) || return 0
   docker image inspect --format '{{range .RootFS.Layers}} {{.}}{{end}}' "${ids[@]}" 2>/dev/null || true
 }
@@ -101,7 +101,7 @@ forget_leftovers() {
   while read -r name; do
     port=${name#127.0.0.1:} port=${port%%/*}
     if [[ $server == "127.0.0.1:$port" || -z $(ss -Hltn "sport = :$port") ]]; then docker rmi "$name" >/dev/null 2>&1 || true; fi
-  done < <(docker images --digests --format '{{.Repository}}@{{.Digest}}' | grep '^127\.0\.0\.1:[0-9]*/handful/' || true)
+  done < <(docker images --digests --all --format '{{.Repository}}@{{.Digest}}' | grep '^127\.0\.0\.1:[0-9]*/handful/' || true)
 }
 
 log_in

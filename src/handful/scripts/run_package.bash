@@ -36,7 +36,8 @@ go_back() {
 }
 trap go_back EXIT
 ((${#old[@]} == 0)) || docker stop -t "$stop_timeout" "${old[@]}" >/dev/null
-docker network inspect "handful-$stack" >/dev/null 2>&1 || docker network create "handful-$stack" >/dev/null
+# Not handful's own name: its network has a range of its own, and instances on addresses in it.
+docker network inspect "handful-$stack-package" >/dev/null 2>&1 || docker network create "handful-$stack-package" >/dev/null
 find "$folder/files" -type f -exec chmod 444 {} + 2>/dev/null || true
 # shellcheck disable=SC2034  # common_options reads it
 alone=yes started_at=$(now)
@@ -47,7 +48,7 @@ said=$(docker_run --detach --name "$name" --restart unless-stopped --label "hand
   --env "HANDFUL_INSTANCE=${name#"$stack".}" --stop-timeout "$stop_timeout" "${place[@]}" "${common[@]}" "$image" "${command[@]}" 2>&1 >/dev/null) ||
   fail "${name#"$stack".} could not be started" "$said"
 address=127.0.0.1
-[[ $network == host ]] || address=$(docker inspect --format "{{(index .NetworkSettings.Networks \"handful-$stack\").IPAddress}}" "$name")
+[[ $network == host ]] || address=$(docker inspect --format "{{(index .NetworkSettings.Networks \"handful-$stack-package\").IPAddress}}" "$name")
 wait_healthy "$name" "$address" "$((started_at + health_within_ms / 10))"
 trap - EXIT
 ((${#old[@]} == 0)) || docker rm "${old[@]}" >/dev/null
