@@ -112,7 +112,9 @@ def test_the_password_is_in_no_argument(delivery: Try) -> None:
 def test_a_port_of_this_computer_that_is_taken_is_passed_over() -> None:
     """The first one is the same each time, as Docker knows by it what it has pushed."""
     with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Where somebody else has it, all the better.
         with suppress(OSError):
             taken.bind(("127.0.0.1", FIRST_PORT))
+            taken.listen()
         assert FIRST_PORT not in _free_ports()

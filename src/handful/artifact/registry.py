@@ -173,6 +173,8 @@ class Registry:
             if self._is_up(process):
                 return
             self._port_and_process = []
+            # One that runs and is not reached is on another computer: another port would not be, either.
+            ports = [] if process.poll() is None else ports
             tried = _end(process)
         raise NoRegistry("no registry could be started on this computer", detail=last_lines(tried))
 

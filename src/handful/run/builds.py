@@ -52,15 +52,13 @@ def make_images(
     `origins` are where promoted ones run now. Raises BuildFailed: what cannot be built or had,
     or would not run on a machine that needs it.
     """
-    needing: dict[str, list[str]] = {}
-    for work in (work for wave in plan.waves for work in wave):
-        for image in work.images:
-            needing.setdefault(image, []).append(work.machine)
+    needing = _needing(plan)
     if needing:
         refuse_podman()
     for part, name in image_names(project.config.images).items():
         if name in needing:
             make_part(part, project.config.images, say=lambda text: operator.tell("image", text))
+            check_platform(name, _platform(name), [facts[each] for each in needing[name]])
     homes: dict[str, Home] = {}
     for app, source in sources.items():
         name = source.image.name
@@ -72,7 +70,17 @@ def make_images(
             homes[name] = origins[name]
         elif home := _make(project, app, source.image, machines, facts, operator):
             homes[name] = Home(project.machines[home], name)
+            check_platform(name, _architecture(facts[home]), machines)
     return homes
+
+
+def _needing(plan: Plan) -> dict[str, list[str]]:
+    """Return the machines that lack each image."""
+    needing: dict[str, list[str]] = {}
+    for work in (work for wave in plan.waves for work in wave):
+        for image in work.images:
+            needing.setdefault(image, []).append(work.machine)
+    return needing
 
 
 def make_one(project: Project, app: str, image: ImageSource, operator: Operator) -> None:
@@ -97,7 +105,7 @@ def registry_logins(project: Project) -> dict[str, str]:
 def check_platform(name: str, platform: str, machines: list[Facts]) -> None:
     """Refuse an image that a machine could not run. Raises BuildFailed."""
     for here in machines:
-        wanted_here = f"linux/{ARCHITECTURES.get(here.architecture, here.architecture)}"
+        wanted_here = _architecture(here)
         if platform.split("/")[:2] != wanted_here.split("/"):
             message = f"the image {name} is for {platform}, and {here.machine} is {wanted_here}"
             advice = (
@@ -132,8 +140,16 @@ def _make(
     # What a build begins from may be in the user's own registry.
     with logged_in(registry_logins(project), project.variables) as variables:
         make_image(image, build, project.folder, say=say, secrets=secrets, variables=variables)
-    check_platform(image.name, docker("image", "inspect", "--format", OF_IMAGE, image.name).out.strip(), machines)
+    check_platform(image.name, _platform(image.name), machines)
     return ""
+
+
+def _platform(name: str) -> str:
+    return docker("image", "inspect", "--format", OF_IMAGE, name).out.strip()
+
+
+def _architecture(here: Facts) -> str:
+    return f"linux/{ARCHITECTURES.get(here.architecture, here.architecture)}"
 
 
 def _tell_large(context: Path, build: Build, operator: Operator) -> None:
