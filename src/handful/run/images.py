@@ -260,7 +260,9 @@ def _whole(delivery: Delivery) -> HandfulError | None:
         ended = send_whole(access, images, delivery.stopped, lambda count: sent.__setitem__(0, count))
     except HandfulError as failed:
         return failed
-    if ended.status == 0 or delivery.stop.is_set():
+    if delivery.stop.is_set():
+        return None
+    if ended.status == 0:
         delivery.arrived()
         return None
     if ended.cut:

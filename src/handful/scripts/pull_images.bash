@@ -111,7 +111,7 @@ event fetching ''
 while read -r name reference _; do
   [[ $name != [-+] ]] || continue
   fetch "$name" "$reference" || fail "the image $name could not be fetched" "$(tail -n 10 "$docker_config/said")" "The old release still serves. What has arrived is kept: try again."
-  right "$name" || { docker rmi "$name" >/dev/null 2>&1 || true; fail "the image $name is not whole on this machine" "" "Its Docker kept a part of it that is broken: docker system prune, there, then try again."; }
+  right "$name" || { docker rmi "$name" >/dev/null 2>&1 || true; fail "the image $name is not whole on this machine" "" "Its Docker kept a part of it that is broken: docker image prune, there, takes it away. Then try again."; }
   event fetched '' image "$name"
 done <<<"$images"
 forget_leftovers
