@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from script_poll import until
 
 from handful.artifact.script import stand_alone
 
@@ -14,12 +15,14 @@ from handful.artifact.script import stand_alone
 DOCKER = """#!/usr/bin/env bash
 cd "${0%/*}" || exit 1
 printf '%s\\n' "$*" >>calls
-[[ $1 != pull ]] || cat "$DOCKER_CONFIG/config.json" >>logins
+[[ $1 != pull || -z ${DOCKER_CONFIG:-} ]] || cat "$DOCKER_CONFIG/config.json" >>logins
 case "$1 $2" in
   "images --quiet") cat ids 2>/dev/null || true ;;
   "images --digests") cat tunnels 2>/dev/null || true ;;
   "image inspect") if [[ $4 == *println* ]]; then cat after; else cat layers 2>/dev/null || true; fi ;;
   "info --format") echo / ;;
+  "login --username") cat >password; [[ ! -e refused ]] || { echo "not you" >&2; exit 1; } ;;
+  "push --quiet") [[ ! -e slow ]] || sleep 60; [[ ! -e broken ]] || { echo "no route" >&2; exit 1; } ;;
   "pull --quiet") [[ ! -e slow ]] || sleep 60; [[ ! -e broken ]] || { echo "no such manifest" >&2; exit 1; } ;;
 esac
 """
@@ -30,6 +33,9 @@ IMAGES = """handful/shop/web:1 handful/shop/web@sha256:aa 3000
 - sha256:l2 1000
 - sha256:l3 10"""
 LAYERS = "sha256:l1\nsha256:l2\nsha256:l3\n"
+
+
+Told = tuple[int, list[dict[str, str]]]
 
 
 class Machine:
@@ -50,17 +56,25 @@ class Machine:
         lines = (self.folder / "calls").read_text().splitlines()
         return [line for line in lines if line.startswith(beginning)]
 
-    def pull(self, images: str = IMAGES, server: str = "127.0.0.1:24999", *, stays: bool = True) -> tuple[int, list[dict[str, str]]]:
-        """Run the script; `stays`: the operator's end of stdin is open all the time."""
-        login = base64.b64encode(b"handful:secret").decode()
-        values = {"server": server, "login": login, "images": images, "keep_login": ""}
+    def pull(self, images: str = IMAGES, server: str = "127.0.0.1:24999", keep: str = "", *, stays: bool = True) -> Told:
+        """Run the script that fetches images; `stays`: the operator's end of stdin is open all the time."""
+        return self.run("pull_images", stays=stays, server=server, images=images, keep_login=keep)
+
+    def push(self, *, stays: bool = True) -> Told:
+        """Run the script that gives an image away."""
+        return self.run("push_images", stays=stays, server="127.0.0.1:24999", images="here:1 handful/shop/web:1")
+
+    def run(self, name: str, *, stays: bool, **told: str) -> Told:
+        """Run a script beside the docker; return its exit code and what it said."""
+        values = {**told, "login": base64.b64encode(b"handful:secret").decode()}
         env = {**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}", "HANDFUL_JSON": "1"}
         read, write = os.pipe()
         script = self.folder / "script.bash"
-        script.write_text(stand_alone("pull_images", values))
+        script.write_text(stand_alone(name, values))
         with subprocess.Popen(["bash", str(script)], stdin=read, stdout=subprocess.PIPE, text=True, env=env) as process:
             os.close(read)
             if not stays:
+                until(lambda: (self.folder / "calls").exists() and self.calls(name.split("_", maxsplit=1)[0]))
                 os.close(write)
             out, _ = process.communicate(timeout=30)
         if stays:
@@ -78,7 +92,7 @@ def test_an_image_is_fetched_with_its_parts_and_gets_its_name(machine: Machine) 
     """The login stands in a folder of its own, which is gone; so is the tunnel's name."""
     before = set(Path("/run").glob("handful.*"))
     code, events = machine.pull()
-    assert (code, [event["event"] for event in events]) == (0, ["fetching", "fetched"])
+    assert (code, [event["event"] for event in events]) == (0, ["fetching"])
     assert sorted(machine.calls("pull")) == [f"pull --quiet 127.0.0.1:24999/handful/shop/web@sha256:{name}" for name in ("aa", "p1", "p2")]
     assert machine.calls("tag") == ["tag 127.0.0.1:24999/handful/shop/web@sha256:aa handful/shop/web:1"]
     assert "rmi 127.0.0.1:24999/handful/shop/web@sha256:aa" in machine.calls("rmi")
@@ -145,3 +159,34 @@ def test_what_a_cut_line_has_left_is_removed(machine: Machine) -> None:
     assert f"rmi {gone}" in removed
     assert "rmi 127.0.0.1:24999/handful/shop/web@sha256:p1" in removed
     assert f"rmi {other}" not in removed
+
+
+def test_a_login_that_is_to_stay_is_dockers_own(machine: Machine) -> None:
+    """By its standard input; what it says of a refusal is told."""
+    assert machine.pull(server="registry.example.com/acme", keep="yes")[0] == 0
+    assert machine.calls("login") == ["login --username handful --password-stdin registry.example.com"]
+    assert (machine.folder / "password").read_text() == "secret"
+    machine.write("refused", "")
+    code, events = machine.pull(server="registry.example.com/acme", keep="yes")
+    assert code != 0
+    assert events[-1]["text"] == "this machine could not log in to registry.example.com/acme"
+    assert "not you" in events[-1]["detail"]
+
+
+def test_an_image_is_given_away_under_a_name_that_goes_again(machine: Machine) -> None:
+    """Whether that went well or not."""
+    assert machine.push()[0] == 0
+    machine.write("broken", "")
+    code, events = machine.push()
+    assert code != 0
+    assert "no route" in events[-1]["detail"]
+    assert machine.calls("tag") == ["tag here:1 127.0.0.1:24999/handful/shop/web:1"] * 2
+    assert machine.calls("rmi") == ["rmi 127.0.0.1:24999/handful/shop/web:1"] * 2
+
+
+def test_who_gives_an_image_away_ends_with_the_operator(machine: Machine) -> None:
+    """And nothing of the login is left."""
+    before = set(Path("/run").glob("handful.*"))
+    machine.write("slow", "")
+    assert machine.push(stays=False)[0] == 130
+    assert set(Path("/run").glob("handful.*")) <= before

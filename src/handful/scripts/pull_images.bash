@@ -1,32 +1,18 @@
 # Fetches images from a registry, those layers that are missing, and gives them the names that releases know.
 : "${server:?}" "${login?}" "${images:?}" "${keep_login?}"
-# uses: prelude
+# uses: prelude lib_transfer
 # `login`: USER:PASSWORD in base64; `images`: lines NAME REFERENCE BYTES (unpacked; 0: nobody knows), and below each its parts,
 # lines `+ REFERENCE COUNT` (an image of so many of its lowest layers), and its layers, lines `- DIFF_ID BYTES` (packed).
-# The operator's heartbeat, a line every few seconds, comes on stdin.
-
-# This login is of these pulls alone, unless it is to stay.
-docker_config=$(mktemp -d /run/handful.XXXXXX)
-watcher='' pulling=''
-trap 'rm -rf "$docker_config"; kill $watcher $pulling 2>/dev/null || true' EXIT
-trap 'exit 130' TERM INT HUP
-# When the operator is gone, so is the registry: nobody would come back for what Docker goes on trying.
-{
-  while read -r -t "${HANDFUL_SILENCE:-30}" _; do :; done
-  kill -TERM $$
-} <&0 2>/dev/null &
-watcher=$!
 
 log_in() {
+  local known
   [[ -n $login ]] || return 0
-  if [[ -n $keep_login ]]; then
-    printf '%s' "$login" | base64 -d | { IFS= read -r -d '' known || true; printf '%s' "${known#*:}" | docker login --username "${known%%:*}" --password-stdin "${server%%/*}" >/dev/null 2>&1; } ||
-      fail "this machine could not log in to $server" "" "Are user and password of registry right?"
-  else
-    printf '{"auths":{"%s":{"auth":"%s"}}}\n' "${server%%/*}" "$login" >"$docker_config/config.json"
-    export DOCKER_CONFIG=$docker_config
-  fi
+  if [[ -z $keep_login ]]; then use_login "$server" "$login" && return 0; fi
+  known=$(base64 -d <<<"$login")
+  awaited docker login --username "${known%%:*}" --password-stdin "${server%%/*}" < <(printf '%s' "${known#*:}") ||
+    fail "this machine could not log in to $server" "$(last_said)" "Are server, user and password of \`registry\` right? $old_serves"
 }
+old_serves='The old release still serves.'
 
 # The diff ids of each image of this machine, one image to a line.
 known_images() {
@@ -61,7 +47,7 @@ check_room() {
   ((need > 0)) || return 0
   free=$(df --output=avail --block-size=1 "$(docker info --format '{{.DockerRootDir}}')" | tail -n 1)
   ((need + spare < free)) || fail "there is no room for the images: they need $((need / 1000000)) MB and $((spare / 1000000)) MB to spare, $((free / 1000000)) MB are free" \
-    "" "Old images go with: handful prune. The old release still serves."
+    "" "Old images go with: handful prune. $old_serves"
 }
 spare=300000000
 # layers_of NAME, parts_of NAME: lines VALUE,NUMBER.
@@ -71,18 +57,15 @@ below() { awk -v name="$1" -v mark="$2" '$1 !~ /^[-+]$/ { mine = $1 == name } mi
 
 # fetch NAME REFERENCE: Docker itself fetches layers side by side.
 fetch() {
-  local from=$server/$2 name=$1 part layers held main
+  local from=$server/$2 name=$1 part layers held
   mapfile -t layers < <(layers_of "$name")
   read -r _ held _ < <(missing_bytes "${layers[@]}")
   # A pull that breaks off leaves nothing behind, however many layers it had: each part is an image, and stays. Docker fetches
   # a layer once for all pulls that want it.
   while read -r part; do
-    ((${part#*,} <= held)) || { docker pull --quiet "$server/${part%,*}" >/dev/null 2>&1 & pulling+=" $!"; }
+    ((${part#*,} <= held)) || { docker pull --quiet "$server/${part%,*}" >/dev/null 2>&1 & working+=" $!"; }
   done < <(parts_of "$name")
-  # Bash hears of a signal only between programs, and while it waits.
-  docker pull --quiet "$from" >"$docker_config/said" 2>&1 &
-  main=$! pulling+=" $main"
-  wait "$main" || return 1
+  awaited docker pull --quiet "$from" || return 1
   docker tag "$from" "$name" && docker rmi "$from" >/dev/null
 }
 
@@ -97,21 +80,21 @@ right() {
 forget_leftovers() {
   local name port
   # shellcheck disable=SC2086  # one word per process
-  wait $pulling || true
+  wait $working || true
   while read -r name; do
     port=${name#127.0.0.1:} port=${port%%/*}
     if [[ $server == "127.0.0.1:$port" || -z $(ss -Hltn "sport = :$port") ]]; then docker rmi "$name" >/dev/null 2>&1 || true; fi
   done < <(docker images --digests --all --format '{{.Repository}}@{{.Digest}}' | grep '^127\.0\.0\.1:[0-9]*/handful/' || true)
 }
 
+begin_transfer
 log_in
 here=$(known_images)
 check_room
 event fetching ''
 while read -r name reference _; do
   [[ $name != [-+] ]] || continue
-  fetch "$name" "$reference" || fail "the image $name could not be fetched" "$(tail -n 10 "$docker_config/said")" "The old release still serves. What has arrived is kept: try again."
+  fetch "$name" "$reference" || fail "the image $name could not be fetched" "$(last_said)" "$old_serves What has arrived is kept: try again."
   right "$name" || { docker rmi "$name" >/dev/null 2>&1 || true; fail "the image $name is not whole on this machine" "" "Its Docker kept a part of it that is broken: docker image prune, there, takes it away. Then try again."; }
-  event fetched '' image "$name"
 done <<<"$images"
 forget_leftovers
