@@ -138,6 +138,7 @@ CHANGES: list[Change] = [
     lambda context: (context / "app.py").rename(context / "other.py"),
     lambda context: (context / "sub" / "new").touch(),
     lambda context: (context / "sub" / "data").unlink(),
+    lambda context: (context / "sub" / "empty").mkdir(),
     lambda context: (context / "Dockerfile").write_text("FROM scratch"),
     lambda context: (context / "start").rename(context / "link"),
     lambda context: os.replace(_link(context, "start"), context / "link"),

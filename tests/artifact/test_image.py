@@ -62,7 +62,7 @@ def config(**apps: Any) -> Config:
 
 def read(config: Config, project: Path, known: Mapping[str, Any] | None = None, *, pull: bool = False) -> Mapping[str, Any]:
     """Return the sources of all apps."""
-    return read_sources(config, "shop", project, config.apps, known or {}, Wish(pull=pull))
+    return read_sources(config, "shop", project, config.apps, known or {}, Wish(pull="now" if pull else ""))
 
 
 def calls(engine: Path) -> list[str]:
@@ -116,6 +116,26 @@ def test_pull_and_rebuild_make_anew_what_has_not_changed(engine: Path, project: 
     assert again.name not in {first.name, pulled.name}
     assert again.anew
     assert read(told, project, known_build(again))["web"].image == replace(again, anew=False)
+
+
+def test_a_base_that_cannot_be_pulled_anew_is_told(engine: Path, project: Path) -> None:
+    """The older one here is not what was asked for; without `--pull` it is."""
+    (project / "Dockerfile").write_text("FROM debian:13\n")
+    (engine / "images" / "debian:13").write_text("debian@sha256:1111")
+    told = config(web={"build": {}})
+    with pytest.raises(BuildFailed, match="debian:13, which Dockerfile begins from, could not be pulled anew"):
+        read(told, project, pull=True)
+    assert read(told, project)["web"].image.bases == {"debian:13": "sha256:1111"}
+
+
+def test_a_machine_that_builds_pulls_and_builds_again(engine: Path, project: Path) -> None:
+    """What it has is not known here: each `--pull` is an image of its own."""
+    (project / "Dockerfile").write_text("FROM debian:13\n")
+    told = config(web={"build": {"on": "m1"}})
+    first, pulled = read(told, project)["web"].image, read(told, project, pull=True)["web"].image
+    assert (first.pull, pulled.pull) == (False, True)
+    assert first.name != pulled.name
+    assert calls(engine) == []
 
 
 @pytest.mark.usefixtures("engine")

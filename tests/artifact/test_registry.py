@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from handful.artifact.docker_config import auth, logged_in
-from handful.artifact.registry import MOST_PARTS, PART_BYTES, _ends_of_parts
+from handful.artifact.docker_config import HUB_LOGIN, auth, logged_in
+from handful.artifact.own_registry import OwnRegistry
+from handful.artifact.registry import MOST_PARTS, PART_BYTES, Stored, _ends_of_parts
 
 
 @pytest.mark.parametrize(("sizes", "ends"), [
@@ -40,6 +41,36 @@ def test_a_login_for_one_command(tmp_path: Path) -> None:
     }
     assert not folder.exists()
     assert json.loads((own / "config.json").read_text()) == told
+
+
+def test_dockers_own_hub_has_a_name_of_its_own_for_logins(tmp_path: Path) -> None:
+    """Docker finds a login there, and nowhere else."""
+    with logged_in({"docker.io": "ann:secret"}, {"HOME": str(tmp_path)}) as variables:
+        found = json.loads((Path(variables["DOCKER_CONFIG"]) / "config.json").read_text())
+    assert found == {"auths": {HUB_LOGIN: {"auth": auth("ann:secret")}}, "credHelpers": {HUB_LOGIN: ""}}
+
+
+@pytest.mark.parametrize(("server", "told", "pushed", "reference"), [
+    ("ghcr.io/acme", "ghcr.io/acme/shop/web@sha256:aa", "ghcr.io/acme/shop/web:1", "shop/web@sha256:aa"),
+    ("docker.io/acme", "acme/shop_web@sha256:aa", "docker.io/acme/shop_web:1", "shop_web@sha256:aa"),
+])
+def test_what_is_pushed_to_a_registry_of_ones_own_is_known_by_its_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str, told: str, pushed: str, reference: str
+) -> None:
+    """Also at the hub, which Docker leaves out of names, and which has no folders within a user's."""
+    program = tmp_path / "docker"
+    program.write_text(f"""#!/bin/bash
+echo "$*" >>{tmp_path}/calls
+case "$*" in *RepoDigests*) echo other/x@sha256:bb; echo {told} ;; *RootFS*) echo 30 sha256:l1 sha256:l2 ;; esac
+""")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with OwnRegistry(server, "ann:secret", {"HOME": str(tmp_path), "PATH": f"{tmp_path}:/bin"}, keep_login=False) as own:
+        stored = own.store("handful/shop/web:1")
+    assert stored == Stored("handful/shop/web:1", reference, (("sha256:l1", 0), ("sha256:l2", 0)), (), 30)
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert f"push --quiet {pushed}" in calls
+    assert f"rmi {pushed}" in calls
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{"])

@@ -98,7 +98,7 @@ VALUES: dict[str, list[Any]] = {
         {"server": "registry.example.com"}, {"server": "ghcr.io/acme", "user": "a", "password": {"secret": "TOKEN"}}, None, "x",
         {}, {"server": "h:5000", "keep_login": True},
     ],
-    "registry.server": ["https://registry.example.com", "h", "h:5000/a/b", "h:p", ""],
+    "registry.server": ["https://registry.example.com", "h", "h/a", "h:5000/a/b", "h:p", "", "localhost", "docker.io/acme", "a.b/c:5"],
     "apps.web.build.args": [{}, {"A": "1"}, {"A": [1]}, None, "A=1"],
     "apps.web.build.platform": ["linux/amd64", "linux/arm/v7", "windows/amd64", "arm64", None],
     "apps.web.build.on": ["m1", "M 1", 1, None],

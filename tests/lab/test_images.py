@@ -89,10 +89,16 @@ def prune_removes_what_nothing_needs(project: Project) -> None:
     kept = set(project.sh("docker images --format '{{.Repository}}:{{.Tag}}' handful/$stack/web").split())
     one = next(iter(kept))
     project.sh(f"docker tag {one} handful/gone/web:1; docker tag {one} mine:1")
+    own = f"handful/{project.name}/web:gone"
+    subprocess.run(["docker", "tag", TINY, own], check=True)
     assert "handful/gone" not in project.handful("prune", "--dry-run").out
     # An image is judged by seconds.
     wait_until(lambda: "would remove handful/gone/web:1" in project.handful("prune", "--dry-run", "--older-than", "1s").out)
-    assert "removed handful/gone/web:1" in project.handful("prune", "--older-than", "1s").out
+    said = project.handful("prune", "--older-than", "1s").out
+    assert "removed handful/gone/web:1" in said
+    # What a machine has stays here, too: another one may need it.
+    assert f"here     removed {own}" in said
+    assert not {name for name in kept if name in said}
     names = project.sh("docker images --format '{{.Repository}}:{{.Tag}}'; docker rmi mine:1 >/dev/null").split()
     assert {*kept, "mine:1"} <= set(names)
     assert "handful/gone/web:1" not in names
@@ -166,9 +172,13 @@ def test_images_travel_whole_where_sshd_makes_no_tunnels(project: Project, lab: 
 
 
 def test_a_machine_builds(project: Project) -> None:
-    """Within half of it, and the other machine fetches what it has built from there; this computer never has it."""
+    """Within half of it, whatever its arguments and folders are, and the other machine fetches what it has built from there; this computer never has it."""
     project.write(machines=("m1", "m2"), web=layered(project, machines=["m1", "m2"]))
-    project.config["apps"]["web"]["build"]["on"] = "m2"
+    build = project.config["apps"]["web"]["build"]
+    build |= {"on": "m2", "args": {"LINES": "one\n--two three"}}
+    (project.folder / "empty").mkdir()
+    text = (project.folder / "Dockerfile").read_text()
+    (project.folder / "Dockerfile").write_text(f'{text}COPY empty /srv/empty\nARG LINES\nRUN test "$(echo "$LINES" | wc -l)" = 2\n')
     project.save()
     address, options = project.lab.access["m2"].host, project.lab.access["m2"].options
     line = ["ssh", *(word for option in options for word in ("-o", option)), "-l", "root", address, "docker load"]
@@ -180,10 +190,24 @@ def test_a_machine_builds(project: Project) -> None:
     assert project.get("/up", machine="m2").endswith(" 200")
     images = subprocess.run(["docker", "images", "--format", "{{.Repository}}"], capture_output=True, text=True, check=True).stdout
     assert f"handful/{project.name}/web" not in images.split()
+    it_comes_whole_where_sshd_makes_no_tunnels(project)
     (project.folder / "Dockerfile").write_text(f"FROM {TINY}\nRUN false\n")
     failed = project.handful("deploy", code=1)
     assert "the build of" in failed.err
     assert "Nothing was changed on any machine." in failed.err
+
+
+def it_comes_whole_where_sshd_makes_no_tunnels(project: Project) -> None:
+    """What only a machine has still gets to the others."""
+    config = "/etc/ssh/sshd_config.d/no-tunnels.conf"
+    project.lab.sh("m2", f"echo 'AllowTcpForwarding no' >{config} && systemctl reload ssh")
+    (project.folder / "last").write_text("2")
+    try:
+        said = project.handful("deploy").out
+    finally:
+        project.lab.sh("m2", f"rm {config} && systemctl reload ssh")
+    assert "sshd of m2 makes no tunnels: what only it has comes whole" in said
+    assert project.get("/up", machine="m1").endswith(" 200")
 
 
 def environments(project: Project, lab: Lab) -> None:
@@ -209,7 +233,8 @@ def test_what_was_tried_is_promoted(project: Project, lab: Lab) -> None:
         (project.folder / "last").write_text("changed since, and not tried")
         said = project.handful("promote", "web", "--from", "stage", "--to", "prod").out
         assert "building" not in said
-        ids = {lab.sh(m, f"docker image inspect -f '{{{{.Id}}}}' handful/{name}-{e}/web:{tag}") for m, e in (("m1", "stage"), ("m2", "prod"))}
+        there = (("m1", f"{name}-stage/web:{tag}"), ("m2", f"{name}-prod/web:{tag}-{name}-stage"))
+        ids = {lab.sh(machine, f"docker image inspect -f '{{{{.Id}}}}' handful/{image}") for machine, image in there}
         assert len(ids) == 1
         assert lab.sh("m2", f"grep VERSION /var/lib/handful/stacks/{name}-prod/apps/web/current/env").strip() == "VERSION=p"
         assert f"promote from {name}-stage 0001" in project.handful("-e", "prod", "history").out
@@ -284,7 +309,7 @@ def own(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the server of a registry with TLS and a login, in the lab's network; this computer and m1 trust it."""
     folder = tmp_path_factory.mktemp("own")
     images, name = Images(), f"handful-test-registry-{os.getpid()}"
-    make_part("registry", images, say=lambda _: None)
+    make_part("registry", images, part_name("registry", images), say=lambda _: None)
     network = f"handful-lab-{lab.stack}"
     run = ["docker", "run", "--detach", "--name", name, "--network", network, "--volume", f"{folder}:/own:ro", "--entrypoint", "sh"]
     subprocess.run([*run, part_name("registry", images), "-c", WAITS], check=True, capture_output=True)

@@ -13,8 +13,8 @@ from handful.artifact.registry import FIRST_PORT, Stored, _free_ports
 from handful.errors import DeployFailed, MachineError, NoTunnel
 from handful.machine.access import Access
 from handful.machine.tunnel import Relay
+from handful.run.delivery import TRIES, Delivery, by_tunnel
 from handful.run.engine import Operator
-from handful.run.images import TRIES, Delivery, _tunnelled
 from handful.run.together import beside, new_stop
 
 if TYPE_CHECKING:
@@ -52,7 +52,11 @@ class Try:
         program.chmod(0o755)
         values = {"login": "eA==", "images": "x", "keep_login": ""}
         with Relay(1) as relay:
-            return beside(relay.run, lambda: _tunnelled(self.delivery, "pull_images", values, relay))
+            return beside(relay.run, lambda: by_tunnel(self.delivery, "pull_images", values, relay))
+
+    def shared(self) -> None:
+        """Have sessions share a connection."""
+        self.delivery.access = Access("m1", "192.0.2.1", sockets=str(self.folder))
 
     def ports(self) -> list[str]:
         """Return the machine's ports that were tried."""
@@ -78,6 +82,15 @@ def test_where_no_port_can_be_had_that_is_told(delivery: Try) -> None:
     """After five; images travel whole then."""
     assert isinstance(delivery.run("exit 255"), NoTunnel)
     assert len(delivery.ports()) == TRIES
+
+
+def test_a_login_that_would_ask_is_not_tried_five_times(delivery: Try) -> None:
+    """The shared connection is there; a second one is refused without somebody to type the password."""
+    delivery.shared()
+    error = delivery.run("exit 255", '[[ " $* " == *ControlPath* ]] || exit 255')
+    assert isinstance(error, NoTunnel)
+    assert "lets nobody in a second time unasked" in error.message
+    assert len(delivery.ports()) == 1
 
 
 def test_a_machine_that_is_gone_is_no_matter_of_ports(delivery: Try) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -20,6 +21,7 @@ case "$1 $2" in
   "images --digests") cat tunnels 2>/dev/null || true ;;
   "image inspect") if [[ $4 == *println* ]]; then cat after; else cat layers 2>/dev/null || true; fi ;;
   "info --format") echo / ;;
+  "load --quiet") [[ ! -e broken ]] || { echo "unexpected EOF" >&2; exit 1; }; cat >loaded ;;
   "login --username") cat >password; [[ ! -e refused ]] || { echo "not you" >&2; exit 1; } ;;
   "push --quiet") [[ ! -e slow ]] || sleep 60; [[ ! -e broken ]] || { echo "no route" >&2; exit 1; } ;;
   "pull --quiet") [[ ! -e slow ]] || sleep 60; [[ ! -e broken ]] || { echo "no such manifest" >&2; exit 1; } ;;
@@ -62,6 +64,14 @@ class Machine:
     def push(self, *, stays: bool = True) -> Told:
         """Run the script that gives an image away."""
         return self.run("push_images", stays=stays, server="127.0.0.1:24999", images="here:1 handful/shop/web:1")
+
+    def load(self, tar: bytes, images: str = IMAGES) -> tuple[int, list[str]]:
+        """Run the script that loads whole images, of which nobody knows how large they are packed."""
+        lines = "\n".join(f"{line.rpartition(' ')[0]} 0" if line[0] == "-" else line for line in images.splitlines() if line[0] != "+")
+        text = stand_alone("load_images", {"images": lines, "packer": "gzip"})
+        env = {**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}", "HANDFUL_JSON": "1"}
+        done = subprocess.run(["bash", "-c", text], input=tar, capture_output=True, env=env, timeout=30, check=False)
+        return done.returncode, done.stdout.decode().splitlines()
 
     def run(self, name: str, *, stays: bool, **told: str) -> Told:
         """Run a script beside the docker; return its exit code and what it said."""
@@ -169,6 +179,39 @@ def test_a_login_that_is_to_stay_is_dockers_own(machine: Machine) -> None:
     assert code != 0
     assert events[-1]["text"] == "this machine could not log in to registry.example.com/acme"
     assert "not you" in events[-1]["detail"]
+
+
+def test_a_whole_image_is_loaded_as_it_is_packed(machine: Machine) -> None:
+    """The operator is told how to pack it; it must have the layers that were sent."""
+    code, said = machine.load(b"a tar")
+    assert (code, said) == (0, ["gzip"])
+    assert (machine.folder / "loaded").read_bytes() == b"a tar"
+    assert machine.calls("tag") == ["tag handful/shop/web:1 handful/shop/web:1"]
+    machine.write("after", "sha256:l1\nsha256:l2\n")
+    code, said = machine.load(b"a tar")
+    assert code != 0
+    assert json.loads(said[1])["text"] == "the image handful/shop/web:1 is not whole on this machine"
+    assert "rmi handful/shop/web:1" in machine.calls("rmi")
+
+
+def test_a_whole_image_that_docker_refuses(machine: Machine) -> None:
+    """Its words are told."""
+    machine.write("broken", "")
+    code, said = machine.load(b"")
+    assert code != 0
+    assert json.loads(said[1])["text"] == "the images could not be loaded"
+    assert "unexpected EOF" in json.loads(said[1])["detail"]
+
+
+def test_a_whole_image_must_fit_twice(machine: Machine) -> None:
+    """Docker writes it down before it unpacks it. Nothing is asked for when it does not."""
+    size = shutil.disk_usage("/").free * 2 // 3
+    code, said = machine.load(b"", IMAGES.replace(" 3000", f" {size}"))
+    assert code != 0
+    assert "there is no room for the images" in json.loads(said[0])["text"]
+    machine.write("ids", "sha256:i1\n")
+    machine.write("layers", " sha256:l1 sha256:l2\n")
+    assert machine.load(b"a tar", IMAGES.replace(" 3000", f" {size}"))[0] == 0
 
 
 def test_an_image_is_given_away_under_a_name_that_goes_again(machine: Machine) -> None:

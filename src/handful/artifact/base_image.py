@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from handful.artifact.docker import docker
 from handful.errors import BuildFailed, CommandFailed
-from handful.machine.local import last_lines, run
+from handful.machine.local import Said, last_lines, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,20 +54,20 @@ def build_image(
     *,
     context: Path | None = None,
     arguments: Mapping[str, str] = NO_ARGUMENTS,
+    platform: str = "",
 ) -> str:
     """Return the id of the image `tag`, building it from `dockerfile_text` when the engine here does not have it.
 
     `tag` comes from `image_tag`, so that other contents are another tag. `context` is the folder that COPY sees
-    (an empty one when None); `arguments` are the Dockerfile's ARGs. Raises BuildFailed with the build's last lines.
+    (an empty one when None); `arguments` are the Dockerfile's ARGs; `platform`: for another one, which takes BuildKit.
+    Raises BuildFailed with the build's last lines.
     """
-    found = image_id(tag)
-    if found is not None:
+    if (found := image_id(tag)) is not None:
         return found
     started = time.monotonic()
     say(f"building the image {tag} (once; some minutes at most)")
-    with TemporaryDirectory(prefix="handful-") as empty:
-        words = ["--quiet", "--tag", tag, "--file", "-", *_given(arguments), str(context or empty)]
-        said = run([*(("docker", "build") if has_buildx() else CLASSIC), *words], stdin=dockerfile_text, check=False)
+    words = [*_given(arguments), *(("--platform", platform) if platform else ())]
+    said = _build(["--quiet", "--tag", tag, "--file", "-", *words], dockerfile_text, context)
     built = image_id(tag) if said.status == 0 else None
     if built is None:
         raise BuildFailed(
@@ -77,6 +77,12 @@ def build_image(
         )
     say(f"built the image {tag} in {time.monotonic() - started:.0f} s")
     return built
+
+
+def _build(words: list[str], dockerfile_text: str, context: Path | None) -> Said:
+    with TemporaryDirectory(prefix="handful-") as empty:
+        line = [*(("docker", "build") if has_buildx() else CLASSIC), *words, str(context or empty)]
+        return run(line, stdin=dockerfile_text, check=False)
 
 
 def image_id(reference: str) -> str | None:

@@ -45,20 +45,30 @@ def inputs_of(name: str, build: Build, project: Path, left_out: Collection[str])
     return _short([found, told]) if any(told.values()) else found
 
 
-def bases_of(build: Build, project: Path, *, pull: bool) -> dict[str, str]:
+def bases_of(build: Build, project: Path, *, pull: bool, variables: Mapping[str, str] = NOTHING) -> dict[str, str]:
     """Return what the images that a build begins from stand for on this computer, by reference; pulled where missing.
 
-    `pull`: pulled anew. What cannot be had is left to the build to tell.
+    `pull`: pulled anew, but for what came from no registry; `variables` are the environment of docker. What is not
+    here and cannot be had is left to the build to tell. Raises BuildFailed when a newer one cannot be had.
     """
     text = (project / build.context / build.dockerfile).read_text(encoding="utf-8", errors="replace")
     found = {}
     for reference in read_dockerfile(text, build.args).bases:
         digest = "" if pull else _digest(reference)
         if not digest:
-            docker("pull", "--quiet", reference, check=False)
+            said = docker("pull", "--quiet", reference, check=False, env=variables or None)
             digest = _digest(reference)
+            if pull and said.status != 0 and digest and not only_here(reference):
+                message = f"{reference}, which {build.dockerfile} begins from, could not be pulled anew"
+                raise BuildFailed(message, detail=said.err.strip(), advice="Nothing was changed.")
         found[reference] = digest
     return found
+
+
+def only_here(reference: str) -> bool:
+    """Whether the engine here has an image that came from no registry: nothing newer can be had."""
+    said = docker("image", "inspect", "--format", "{{len .RepoDigests}}", reference, check=False)
+    return said.status == 0 and said.out.strip() == "0"
 
 
 def identity(inputs: str, bases: Mapping[str, str], again: str) -> str:
@@ -93,9 +103,9 @@ def build_image(
         raise build_failed(context / build.dockerfile, lines)
 
 
-def options(build: Build, *, anew: bool) -> list[str]:
+def options(build: Build, *, anew: bool, pull: bool = False) -> list[str]:
     """Return the words for `docker build` that are the same wherever it runs."""
-    words = ["--no-cache"] if anew else []
+    words = [*(["--no-cache"] if anew else []), *(["--pull"] if pull else [])]
     words += ["--target", build.target] if build.target else []
     words += ["--platform", build.platform] if build.platform else []
     return words + [word for name, value in sorted(build.args.items()) for word in ("--build-arg", f"{name}={value}")]

@@ -26,14 +26,17 @@ NEVER_HASHED = frozenset({".git"})
 def context_hash(context: Path, dockerfile: Path, *, left_out: Collection[str] = ()) -> str:
     """Return sixteen hex digits over a build's inputs: the Dockerfile and every file that Docker would be sent.
 
-    A file counts with its path, its executable bit and its content, a link with its target. `left_out` are
-    paths in the context that do not count. Raises OSError when something cannot be read.
+    A file counts with its path, its executable bit and its content, a link with its target, and an empty folder with
+    its path. `left_out` are paths in the context that do not count. Raises OSError when something cannot be read.
     """
     total = hashlib.sha256(dockerfile.read_bytes())
     for path, entry in _files(context, dockerfile, left_out):
         total.update(f"\0{path}\0".encode(errors="surrogateescape"))
         if entry.is_symlink():
-            total.update(f"link\0{os.readlink(entry.path)}".encode(errors="surrogateescape"))  # noqa: PTH115  # 5,000 of them
+            link = os.readlink(entry.path)  # noqa: PTH115  # 5,000 of them
+            total.update(f"link\0{link}".encode(errors="surrogateescape"))
+        elif entry.is_dir():
+            total.update(b"folder")
         else:
             executable = entry.stat().st_mode & 0o111 != 0
             total.update(b"x" if executable else b"-")
@@ -43,7 +46,7 @@ def context_hash(context: Path, dockerfile: Path, *, left_out: Collection[str] =
 
 
 def context_files(context: Path, dockerfile: Path, *, left_out: Collection[str] = ()) -> Iterator[Path]:
-    """Yield the files below `context` that its ignore file leaves in, in an order that does not change.
+    """Yield files and empty folders below `context` that its ignore file leaves in, in an order that does not change.
 
     An ignore file beside the Dockerfile, and named after it, takes the place of .dockerignore.
     """
@@ -104,8 +107,11 @@ def _walk(
             continue
         if entry.is_dir(follow_symlinks=False):
             # An ignored folder may hold files that a later rule keeps.
-            if not _ignored(path, rules) or any(kept for kept, _ in rules):
+            ignored = _ignored(path, rules)
+            if not ignored or any(kept for kept, _ in rules):
                 yield from _walk(context, path, rules, left_out)
+            if not ignored and not os.listdir(entry.path):  # noqa: PTH208  # likewise
+                yield path, entry
         elif (entry.is_symlink() or entry.is_file()) and not _ignored(path, rules):
             yield path, entry
 

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
+HUB = "docker.io"
+# Docker keeps its login under this name, and leaves HUB out of the names of images.
+HUB_LOGIN = "https://index.docker.io/v1/"
+
+
 @contextmanager
 def logged_in(logins: Mapping[str, str], variables: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """Give the environment of a `docker` that is let in to more registries than the user's own.
@@ -40,6 +45,7 @@ def auth(login: str) -> str:
 
 def _with(told: Mapping[str, Any], logins: Mapping[str, str]) -> dict[str, Any]:
     """An empty helper means: this file, whatever program keeps the user's other logins."""
+    logins = {HUB_LOGIN if server == HUB else server: login for server, login in logins.items()}
     auths = {**told.get("auths", {}), **{server: {"auth": auth(login)} for server, login in logins.items()}}
     helpers = {**told.get("credHelpers", {}), **dict.fromkeys(logins, "")}
     return {**told, "auths": auths, "credHelpers": helpers}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from handful.artifact.base_image import image_id
-from handful.artifact.build import DIGEST_OR_ID, bases_of, build_image, identity, inputs_of
+from handful.artifact.build import DIGEST_OR_ID, bases_of, build_image, identity, inputs_of, only_here
 from handful.artifact.docker import docker
 from handful.errors import BuildFailed, CommandFailed
 from handful.machine.local import run
@@ -35,10 +35,14 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be made anew: `pull` looks references up again, `rebuild`, another text each time, builds again."""
+    """What is to be made anew: `pull` looks references up again, `rebuild` builds again; no text twice.
 
-    pull: bool = False
+    `variables` are the environment of docker.
+    """
+
+    pull: str = ""
     rebuild: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_sources(
@@ -80,7 +84,7 @@ def make_image(
     if image_id(source.name) is not None:
         return
     if build is None:
-        _pull(source)
+        _pull(source, variables)
     else:
         build_image(source.name, build, project, say=say, secrets=secrets, variables=variables, anew=source.anew)
 
@@ -132,7 +136,7 @@ def _image(
     origin = known.get("built_from", {})
     if origin.get("reference") == reference and not wish.pull:
         return ImageSource(origin["image"], known["image"], reference)
-    found = _resolve(name, reference, pull=wish.pull)
+    found = _resolve(name, reference, wish)
     short = hashlib.sha256(found.encode()).hexdigest()[:16]
     source = ImageSource(f"handful/{stack}/{name}:{short}", f"reference:{reference}@{found}", reference)
     docker("tag", reference, source.name)
@@ -148,11 +152,12 @@ def _built(
     inputs, origin = inputs_of(name, build, project, left_out), known.get("built_from", {})
     if origin.get("inputs") == inputs and not wish.pull and not wish.rebuild:
         return ImageSource(origin["image"], known["image"], git=git, inputs=inputs, bases=origin.get("bases", {}))
-    # What a machine that builds has is not looked into.
-    bases = bases_of(build, project, pull=wish.pull) if build.on is None else {}
-    told = identity(inputs, bases, wish.rebuild)
-    tag, anew = f"handful/{stack}/{name}:{told}", bool(wish.rebuild)
-    return ImageSource(tag, f"build:{told}", git=git, inputs=inputs, bases=bases, anew=anew)
+    # What a machine that builds has is not looked into: it pulls, and builds again.
+    bases = {} if build.on else bases_of(build, project, pull=bool(wish.pull), variables=wish.variables)
+    told = identity(inputs, bases, wish.rebuild or (wish.pull if build.on else ""))
+    pull, anew = bool(build.on and wish.pull), bool(wish.rebuild)
+    tag = f"handful/{stack}/{name}:{told}"
+    return ImageSource(tag, f"build:{told}", git=git, inputs=inputs, bases=bases, anew=anew, pull=pull)
 
 
 def _store(project: Path, source: str) -> tuple[str, ...]:
@@ -165,11 +170,11 @@ def _is_sealed(path: Path) -> bool:
     return path.suffix in {".yml", ".yaml", ".env"} and SEALED.search(path.read_bytes()) is not None
 
 
-def _resolve(name: str, reference: str, *, pull: bool) -> str:
+def _resolve(name: str, reference: str, wish: Wish) -> str:
     """Return what a reference stands for now: the registry's digest; the image's id when it came from no registry."""
-    if pull or image_id(reference) is None:
-        said = docker("pull", "--quiet", reference, check=False)
-        if said.status != 0 and not _only_here(reference):
+    if wish.pull or image_id(reference) is None:
+        said = docker("pull", "--quiet", reference, check=False, env=wish.variables or None)
+        if said.status != 0 and not only_here(reference):
             message = f"the image {reference} of {name} cannot be had"
             raise BuildFailed(
                 message, detail=said.err.strip(),
@@ -178,24 +183,33 @@ def _resolve(name: str, reference: str, *, pull: bool) -> str:
     return docker("image", "inspect", "--format", DIGEST_OR_ID, reference).out.strip().rpartition("@")[2]
 
 
-def _only_here(reference: str) -> bool:
-    """Whether the engine here has an image that came from no registry: nothing newer can be had."""
-    said = docker("image", "inspect", "--format", "{{len .RepoDigests}}", reference, check=False)
-    return said.status == 0 and said.out.strip() == "0"
+def pull_again(source: ImageSource, platform: str, variables: Mapping[str, str]) -> None:
+    """Have the engine here hold, under the name of `source`, what its reference stands for on another platform.
+
+    What cannot be had leaves the image as it was.
+    """
+    exact = _exact(source)
+    if docker("pull", "--quiet", "--platform", platform, exact, check=False, env=variables or None).status == 0:
+        docker("tag", exact, source.name)
 
 
-def _pull(source: ImageSource) -> None:
+def _pull(source: ImageSource, variables: Mapping[str, str]) -> None:
     """Bring back an image whose release was made earlier, by its digest."""
-    digest = source.identity.rpartition("@")[2]
-    repository = source.reference.partition("@")[0]
-    head, colon, tail = repository.rpartition(":")
-    exact = f"{head if colon and '/' not in tail else repository}@{digest}"
-    said = docker("pull", "--quiet", exact, check=False)
+    exact = _exact(source)
+    said = docker("pull", "--quiet", exact, check=False, env=variables or None)
     if said.status != 0:
-        message = f"the image that {source.reference} stood for ({digest}) cannot be had any more"
+        message = f"the image that {source.reference} stood for ({exact.rpartition('@')[2]}) cannot be had any more"
         advice = "`handful deploy --pull` takes what it stands for now."
         raise BuildFailed(message, detail=said.err.strip(), advice=advice)
     docker("tag", exact, source.name)
+
+
+def _exact(source: ImageSource) -> str:
+    """Return a reference with the digest that a release was made from."""
+    digest = source.identity.rpartition("@")[2]
+    repository = source.reference.partition("@")[0]
+    head, colon, tail = repository.rpartition(":")
+    return f"{head if colon and '/' not in tail else repository}@{digest}"
 
 
 def _digests(app: App, project: Path) -> dict[str, str]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from handful.artifact.docker import docker
-from handful.artifact.docker_config import logged_in
-from handful.artifact.image import layers_of
-from handful.artifact.registry import Stored
+from handful.artifact.docker_config import HUB, logged_in
+from handful.artifact.registry import image_here
 from handful.errors import NoRegistry
 from handful.machine.local import last_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from handful.artifact.registry import Stored
 
 
 class OwnRegistry:
@@ -36,6 +37,9 @@ class OwnRegistry:
     def store(self, name: str) -> Stored:
         """Push an image of the engine here. Raises NoRegistry: not reached, not let in, or no room there."""
         inner = name.removeprefix("handful/")
+        if self.server.partition("/")[0] == HUB:
+            # It has no folders within a user's; no name of handful's holds an underscore.
+            inner = inner.replace("/", "_")
         there = f"{self.server}/{inner}"
         docker("tag", name, there)
         try:
@@ -44,13 +48,10 @@ class OwnRegistry:
             found = docker("image", "inspect", "--format", form, name).out.split()
         finally:
             docker("rmi", there, check=False)
-        repository = there.rpartition(":")[0]
+        repository = there.rpartition(":")[0].removeprefix(f"{HUB}/")
         digest = next((each.rpartition("@")[2] for each in found if each.startswith(f"{repository}@")), "")
         if said.status != 0 or not digest:
             message = f"{name} could not be pushed to {self.server}"
             advice = "Are server, user and password of `registry` right? Nothing was changed on any machine."
             raise NoRegistry(message, detail=last_lines(said.err), advice=advice)
-        size = int(docker("image", "inspect", "--format", "{{.Size}}", name).out)
-        # It does not tell how large layers are packed.
-        layers = tuple((layer, 0) for layer in layers_of(name))
-        return Stored(name, f"{inner.rpartition(':')[0]}@{digest}", layers, (), size)
+        return image_here(name, f"{inner.rpartition(':')[0]}@{digest}")

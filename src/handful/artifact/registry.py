@@ -24,7 +24,7 @@ from handful.errors import NoRegistry
 from handful.machine.local import last_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 LOOPBACK = "127.0.0.1"
 # The same one if it can be had: Docker knows by it what it has pushed before.
@@ -67,6 +67,13 @@ class Stored:
     def packed(self) -> int:
         """How many bytes travel to a machine that has none of it."""
         return sum(size for _, size in self.layers)
+
+
+def image_here(name: str, reference: str = "-") -> Stored:
+    """Return what the engine here knows of an image: not how large its layers are packed. Raises CommandFailed."""
+    form = "{{.Size}}{{range .RootFS.Layers}} {{.}}{{end}}"
+    size, *layers = docker("image", "inspect", "--format", form, name).out.split()
+    return Stored(name, reference, tuple((layer, 0) for layer in layers), (), int(size))
 
 
 @dataclass(frozen=True)
@@ -126,8 +133,15 @@ class Registry:
             docker("rmi", there, check=False)
         if said.status != 0:
             raise NoRegistry(f"{name} could not be put into the registry here", detail=last_lines(said.err))
-        size = docker("image", "inspect", "--format", "{{.Size}}", name).out
-        return self.stored(name, int(size))
+        return self.stored(name, image_here(name).size)
+
+    def bring(self, names: Iterable[str]) -> None:
+        """Have the engine here hold images, too, that the registry has. Raises CommandFailed."""
+        for name in names:
+            there = f"{self._server}/{name}"
+            docker("pull", "--quiet", there, env=self.variables)
+            docker("tag", there, name)
+            docker("rmi", there, check=False)
 
     def stored(self, name: str, size: int = 0) -> Stored:
         """Return what the registry has under an image's name. Raises NoRegistry when that is nothing."""

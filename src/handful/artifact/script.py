@@ -77,7 +77,7 @@ def observe(stack: str, *, whole: bool = True, check: bool = False) -> str:
     return stand_alone("observe", values, also=CHECKING if check else ())
 
 
-def stand_alone(name: str, values: Mapping[str, str], *, also: Iterable[str] = ()) -> str:
+def stand_alone(name: str, values: Mapping[str, Value], *, also: Iterable[str] = ()) -> str:
     """Return a script that is run by itself: its values, its libraries (and those of `also`), its text."""
     head = "\n".join(assignment(key, value) for key, value in values.items())
     return f"{head}\n{_texts((*uses(name), *also))}\n{source(name)}"

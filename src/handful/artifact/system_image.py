@@ -33,19 +33,25 @@ def part_name(part: str, images: Images) -> str:
     return f"handful/system/{part}:{digest[:12]}"
 
 
-def make_part(part: str, images: Images, *, say: Callable[[str], None]) -> None:
-    """Have the engine here hold a part's image: pulled when handful.yml names one that can be had, else built."""
-    name, reference = part_name(part, images), _reference(part, images)
+def make_part(part: str, images: Images, name: str, platform: str = "", *, say: Callable[[str], None]) -> None:
+    """Have the engine here hold a part's image as `name`: pulled when one is named that can be had, else built.
+
+    `platform`: for machines of that; "" for this computer.
+    """
     if image_id(name) is not None:
         return
-    if reference is not None and (image_id(reference) is not None or _pulled(reference)):
+    other = platform if platform and platform != _platform_here() else ""
+    reference = _reference(part, images)
+    if reference is not None and ((not other and image_id(reference) is not None) or _pulled(reference, other)):
         docker("tag", reference, name)
         return
     if reference is not None:
         say(f"{reference} cannot be pulled: {part} is built from Debian's package instead")
     text = _dockerfile(part)
-    built = image_tag(f"handful/{part}", text, BASE)
-    build_image(built, text, say, arguments={"BASE": ensure_base(BASE, say)})
+    # Of another platform the builder itself pulls the base.
+    base = BASE if other else ensure_base(BASE, say)
+    built = image_tag(f"handful/{part}", text, BASE, *([other] if other else []))
+    build_image(built, text, say, arguments={"BASE": base}, platform=other)
     docker("tag", built, name)
 
 
@@ -57,8 +63,13 @@ def _dockerfile(part: str) -> str:
     return files("handful.artifact").joinpath("images", f"{part}.Dockerfile").read_text(encoding="utf-8")
 
 
-def _pulled(reference: str) -> bool:
+def _pulled(reference: str, platform: str) -> bool:
+    words = ["--platform", platform] if platform else []
     try:
-        return docker("pull", "--quiet", reference, check=False, timeout=PULL_SECONDS).status == 0
+        return docker("pull", "--quiet", *words, reference, check=False, timeout=PULL_SECONDS).status == 0
     except CommandFailed:
         return False
+
+
+def _platform_here() -> str:
+    return docker("version", "--format", "{{.Server.Os}}/{{.Server.Arch}}").out.strip()

@@ -146,7 +146,7 @@ def _wish(*, pull: bool, rebuild: bool) -> Wish:
     from handful.artifact.image import Wish
 
     # What is built again must differ from what was built of the same before.
-    return Wish(pull=pull, rebuild=now() if rebuild else "")
+    return Wish(pull=now() if pull else "", rebuild=now() if rebuild else "")
 
 
 def _deploy(

@@ -6,7 +6,7 @@ import click
 
 from handful.artifact.image import Wish
 from handful.artifact.script import run_app, work_script
-from handful.cli.common import intent, json_option, open_project
+from handful.cli.common import intent, json_option, now, open_project
 from handful.errors import DifferencesFound, MachineError
 from handful.report.plan import plan_json, plan_lines
 from handful.report.status import unfinished
@@ -25,7 +25,7 @@ def plan_command(apps: tuple[str, ...], *, scripts: bool, check: bool, pull: boo
     project = open_project()
     away: list[str] = []
     facts = facts_of_those_up(project, away.append, check=True)
-    plan, _ = plan_deploy(project, facts, intent("apply", project, apps=apps), Wish(pull=pull))
+    plan, _ = plan_deploy(project, facts, intent("apply", project, apps=apps), Wish(pull=now() if pull else ""))
     left = unfinished(project.stack, facts, project.config)
     if as_json:
         click.echo(plan_json(plan))

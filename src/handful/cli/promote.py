@@ -13,7 +13,7 @@ from handful.cli.deploy import carry
 from handful.errors import UsageError
 from handful.plan.model import ImageSource
 from handful.plan.order import image_owner, need_app
-from handful.run.images import Home
+from handful.run.collect import Home
 from handful.run.project import facts_of
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ def _image(there: Project, here: Project, app: str) -> tuple[ImageSource, Home]:
     machine = next(name for name, each in facts.items() if each.app(there.stack, app).current == release)
     manifest = facts[machine].app(there.stack, app).releases[release]
     told = manifest["built_from"]
-    tag = told["image"].rpartition(":")[2]
+    # A name of its own: a machine here may have another image that was built of the same inputs.
+    tag = f"{told['image'].rpartition(':')[2]}-{there.stack}"
     image = ImageSource(
         f"handful/{here.stack}/{app}:{tag}", manifest["image"], told["reference"], told["git"], told.get("inputs", ""),
         told.get("bases", {}), f"{there.stack} {release}",

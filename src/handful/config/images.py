@@ -70,8 +70,11 @@ class Registry(Part):
     """Leave the machines logged in, for what they pull by themselves."""
 
     @model_validator(mode="after")
-    def both(self) -> Registry:
-        """Refuse a user without a password, and the other way round."""
+    def whole(self) -> Registry:
+        """Refuse a user without a password, and the other way round; and Docker's hub without a name there."""
+        if self.server == "docker.io":
+            message = "write whose images they are at the hub: docker.io/YOUR_NAME"
+            raise ValueError(message)
         if (self.user is None) != (self.password is None):
             message = "write user and password, or neither"
             raise ValueError(message)

@@ -7,10 +7,16 @@ machine thinks it is), load and cpus as Linux counts them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+# `uname -m` → Docker's word.
+ARCHITECTURES = MappingProxyType({
+    "x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm", "i686": "386",
+})
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,11 @@ class Facts:
     proxy_files: Mapping[str, str] = field(default_factory=dict)
     stacks: Mapping[str, StackState] = field(default_factory=dict)
     drift: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def platform(self) -> str:
+        """What its images are for, in Docker's words: linux/amd64."""
+        return f"linux/{ARCHITECTURES.get(self.architecture, self.architecture)}"
 
     def stack(self, name: str) -> StackState:
         """Return what is here of a stack, empty when nothing is."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import subprocess
 from contextlib import suppress
 from types import MappingProxyType
@@ -13,10 +12,10 @@ from typing import IO, TYPE_CHECKING
 from handful.errors import CommandFailed
 from handful.machine.local import last_lines
 from handful.machine.session import Ended
-from handful.machine.ssh import command
+from handful.machine.ssh import FROM_STDIN, command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from handful.machine.access import Access
 
@@ -27,47 +26,67 @@ PACKERS = MappingProxyType({
     "gzip": ("gzip", "-1", "--stdout"),
     "zstd": ("zstd", "-3", "--threads=0", "--quiet", "--stdout"),
 })
-# Called with what the sender can pack with, and the images' names; says what it unpacks, then the layers of each image.
-LOAD = """
-set -o pipefail
-how=$1; shift
-[ "$how" = zstd ] && command -v zstd >/dev/null || how=gzip
-echo "$how"
-unpack() { if [ "$how" = zstd ]; then zstd --decompress --quiet --stdout; else cat; fi; }
-unpack | docker load --quiet >/dev/null &&
-for name; do
-  # So that Docker knows since when it is here.
-  docker tag "$name" "$name"
-  docker image inspect --format '{{range .RootFS.Layers}}{{.}} {{end}}' "$name"
-done
-"""
-
-
 def send_whole(
-    access: Access, images: Mapping[str, Sequence[str]], stopped: Callable[[], bool], on_sent: Callable[[int], None]
+    access: Access, script: str, names: Sequence[str], on_line: Callable[[str], None], stopped: Callable[[], bool],
+    on_sent: Callable[[int], None],
 ) -> Ended:
-    """Stream images from the engine here into the machine's; one session.
+    """Stream images from the engine here to a script that loads them (load_images.bash); one session.
 
-    `images`: the layers of each, by name, that the machine must have in the end: else the status is 1. `on_sent` is
-    told how many bytes have gone so far. Ends early once `stopped` says so. Raises CommandFailed when the engine here
-    cannot save them.
+    It is told by the script's first line how to pack; each further line is passed on, and so is a first one that says
+    something else. `on_sent` is told how many bytes have gone so far. Ends early once `stopped` says so. Raises
+    CommandFailed when the engine here cannot save them.
     """
-    best = "zstd" if shutil.which("zstd") else "gzip"
     pipe = subprocess.PIPE
-    line = command(access, ["bash", "-c", LOAD, "load", best, *images])
+    line = command(access, ["bash", "-c", FROM_STDIN])
     with subprocess.Popen(line, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True) as load:
+        _give(load, script)
         how = _first_line(load, stopped)
-        failed = _send(tuple(images), PACKERS[how], load, stopped, on_sent) if how in PACKERS else ""
+        failed = _send(names, PACKERS[how], load, stopped, on_sent) if how in PACKERS else ""
         if stopped():
             load.terminate()
         out, err = load.communicate()
-    said = out.decode(errors="replace")
+    for each in [*([how] if how not in {*PACKERS, ""} else []), *out.decode(errors="replace").splitlines()]:
+        on_line(each)
     if failed and load.returncode == 0:
-        raise CommandFailed(f"docker save {' '.join(images)} failed", status=1, detail=last_lines(failed))
-    wanted = [" ".join(layers) for layers in images.values()]
-    whole = [each.strip() for each in said.splitlines()] == wanted
-    status = load.returncode or (0 if whole or stopped() else 1)
-    return Ended(status, said, err.decode(errors="replace"))
+        raise CommandFailed(f"docker save {' '.join(names)} failed", status=1, detail=last_lines(failed))
+    return Ended(load.returncode, "", err.decode(errors="replace"))
+
+
+def receive_whole(
+    access: Access, script: str, stopped: Callable[[], bool], on_received: Callable[[int], None]
+) -> Ended:
+    """Stream images from a script that saves them (save_images.bash) into the engine here; one session.
+
+    `on_received` and `stopped`: see `send_whole`. Raises CommandFailed when the engine here cannot load them.
+    """
+    pipe = subprocess.PIPE
+    line, here = command(access, ["bash", "-c", FROM_STDIN]), ["docker", "load", "--quiet"]
+    with (
+        subprocess.Popen(line, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True) as save,
+        subprocess.Popen(here, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True) as load,
+    ):
+        _give(save, script)
+        if save.stdout is not None and load.stdin is not None:
+            _copy(save.stdout, load.stdin, stopped, on_received)
+        if stopped():
+            save.terminate()
+            load.terminate()
+        _, said = load.communicate()
+        if load.returncode != 0:
+            save.terminate()
+        _, err = save.communicate()
+    if load.returncode != 0 and save.returncode == 0:
+        detail = last_lines(said.decode(errors="replace"))
+        raise CommandFailed("docker load failed", status=load.returncode, detail=detail)
+    return Ended(save.returncode, "", err.decode(errors="replace"))
+
+
+def _give(process: subprocess.Popen[bytes], script: str) -> None:
+    """It may have ended before it has read all; then its words tell why."""
+    if process.stdin is not None:
+        with suppress(BrokenPipeError):
+            process.stdin.write(f"{script}\0".encode())
+            process.stdin.flush()
 
 
 def pour(

@@ -25,7 +25,7 @@ class ImageSource:
     `build:` and the hash of what it is built from, or `reference:` and what it was resolved to.
     `git` is the revision, with `+dirty` when files differ from it. `inputs` is a hash of what it is built from, without
     `bases`: what the images that it begins from stood for, by reference. `promoted` names the release it comes from.
-    `anew`: nothing is taken from an earlier build.
+    `anew`: nothing is taken from an earlier build; `pull`: the machine that builds pulls what it begins from.
     """
 
     name: str
@@ -36,6 +36,7 @@ class ImageSource:
     bases: Mapping[str, str] = field(default_factory=dict)
     promoted: str = ""
     anew: bool = False
+    pull: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,20 @@ if TYPE_CHECKING:
     from handful.facts.model import AppState, Facts
     from handful.plan.model import Goal
 
+USUAL_PLATFORM = "linux/amd64"
+
+
+def system_images(facts: Facts, images: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags of the system's images on a machine, by part: those of other platforms than most end in it."""
+    tail = "" if facts.platform == USUAL_PLATFORM else f"-{facts.platform.partition('/')[2].replace('/', '-')}"
+    return {part: f"{name}{tail}" for part, name in images.items()}
+
 
 def setup(facts: Facts, images: Mapping[str, str], handful: str) -> tuple[Step, ...]:
-    """Return the machine-wide steps that are missing; none when the machine's parts are as they should be."""
+    """Return the machine-wide steps that are missing; none when the machine's parts are as they should be.
+
+    `images`: their tags on this machine.
+    """
     if setup_is_done(facts, images):
         return ()
     machine = {"format": 1, "handful": handful, "parts": dict(PARTS), "images": dict(images)}

@@ -49,8 +49,9 @@ def make_waves(goal: Goal, changes: Sequence[Change]) -> tuple[tuple[tuple[Work,
 def _learn(goal: Goal, machine: str, texts: Mapping[str, str], names: Collection[str]) -> Work:
     """Set a machine up, when it is not, and write texts down."""
     check_machine(goal.facts[machine])
-    first = steps.setup(goal.facts[machine], goal.intent.images, goal.intent.handful)
-    images = _images(goal.facts[machine], (), first, goal.intent.images)
+    system = steps.system_images(goal.facts[machine], goal.intent.images)
+    first = steps.setup(goal.facts[machine], system, goal.intent.handful)
+    images = _images(goal.facts[machine], (), first, system)
     mended = (steps.mend_names(goal.stack),) if machine in names else ()
     return Work(machine, (*first, *_written(goal, machine, texts), *mended), images=images)
 
@@ -101,13 +102,14 @@ def _turn(
     moving = _moves(changes).get(machine, ())
     placed = machine in reach.members(goal) or any(machine in machines_of(app, goal.config) for app in goal.releases)
     needs_setup = machine not in set_up and placed and (moving or intent.what in {"deploy", "apply"})
-    first = steps.setup(here, intent.images, intent.handful) if needs_setup else ()
+    system = steps.system_images(here, intent.images)
+    first = steps.setup(here, system, intent.handful) if needs_setup else ()
     wanted = [goal.releases[app] for app in moving]
     uploads = tuple(each for each in wanted if each.id not in here.app(goal.stack, each.app).releases)
     _check_uploads(machine, uploads, intent)
     edited = tuple(each for each in wanted if each not in uploads and drift.edited_files(here, each.app))
     mending = [change.app for change in changes if change.machine == machine and change.action == "mend"]
-    images = _images(here, [*wanted, *(goal.releases[app] for app in mending)], first, intent.images)
+    images = _images(here, [*wanted, *(goal.releases[app] for app in mending)], first, system)
     if images:
         check_disk(here, 0)
     inner = _app_steps(goal, machine, changes, (*uploads, *edited), given) if moving else ()

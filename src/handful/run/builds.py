@@ -6,7 +6,6 @@ import gzip
 import tarfile
 from collections import deque
 from functools import partial
-from types import MappingProxyType
 from typing import IO, TYPE_CHECKING
 
 from handful.artifact.base_image import image_id
@@ -14,14 +13,15 @@ from handful.artifact.build import LAST_BUILD_LINES, build_failed, needs_buildki
 from handful.artifact.context import large_files, sent_files
 from handful.artifact.docker import docker, refuse_podman
 from handful.artifact.docker_config import logged_in
-from handful.artifact.image import make_image
+from handful.artifact.image import make_image, pull_again
 from handful.artifact.script import stand_alone
 from handful.artifact.system_image import image_names, make_part
 from handful.errors import BuildFailed
 from handful.machine.diagnose import unreachable
 from handful.machine.stream import pour
 from handful.plan.order import image_owner
-from handful.run.images import Home
+from handful.plan.steps import system_images
+from handful.run.collect import Home
 from handful.secrets.vault import wanted
 
 if TYPE_CHECKING:
@@ -30,14 +30,10 @@ if TYPE_CHECKING:
 
     from handful.config.images import Build
     from handful.facts.model import Facts
-    from handful.plan.model import AppSource, ImageSource, Plan
+    from handful.plan.model import AppSource, ImageSource, Plan, Value
     from handful.run.engine import Operator
     from handful.run.project import Project
 
-# `uname -m` → Docker's word.
-ARCHITECTURES = MappingProxyType({
-    "x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm", "i686": "386",
-})
 LARGE_BYTES = 100_000_000
 OF_IMAGE = "{{.Os}}/{{.Architecture}}"
 OF_ENGINE = "{{.Server.Os}}/{{.Server.Arch}}"
@@ -55,10 +51,7 @@ def make_images(
     needing = _needing(plan)
     if needing:
         refuse_podman()
-    for part, name in image_names(project.config.images).items():
-        if name in needing:
-            make_part(part, project.config.images, say=lambda text: operator.tell("image", text))
-            check_platform(name, _platform(name), [facts[each] for each in needing[name]])
+    _make_parts(project, needing, facts, operator)
     homes: dict[str, Home] = {}
     for app, source in sources.items():
         name = source.image.name
@@ -70,8 +63,22 @@ def make_images(
             homes[name] = origins[name]
         elif home := _make(project, app, source.image, machines, facts, operator):
             homes[name] = Home(project.machines[home], name)
-            check_platform(name, _architecture(facts[home]), machines)
+            check_platform(name, facts[home].platform, machines)
     return homes
+
+
+def _make_parts(
+    project: Project, needing: Mapping[str, list[str]], facts: Mapping[str, Facts], operator: Operator
+) -> None:
+    """Have the engine here hold the system's images that machines lack, for the platforms of those machines."""
+    names = image_names(project.config.images)
+    for platform in sorted({facts[machine].platform for machines in needing.values() for machine in machines}):
+        some = next(each for each in facts.values() if each.platform == platform)
+        for part, name in system_images(some, names).items():
+            if name in needing:
+                say = partial(operator.tell, "image")
+                make_part(part, project.config.images, name, platform, say=say)
+                check_platform(name, _platform(name), [facts[each] for each in needing[name]])
 
 
 def _needing(plan: Plan) -> dict[str, list[str]]:
@@ -105,14 +112,10 @@ def registry_logins(project: Project) -> dict[str, str]:
 def check_platform(name: str, platform: str, machines: list[Facts]) -> None:
     """Refuse an image that a machine could not run. Raises BuildFailed."""
     for here in machines:
-        wanted_here = _architecture(here)
-        if platform.split("/")[:2] != wanted_here.split("/"):
-            message = f"the image {name} is for {platform}, and {here.machine} is {wanted_here}"
-            advice = (
-                f"Write build: {{platform: {wanted_here}}}, or build: {{on: {here.machine}}}; for an image from a "
-                f"registry, set DOCKER_DEFAULT_PLATFORM={wanted_here} and add --pull. Nothing was changed."
-            )
-            raise BuildFailed(message, advice=advice)
+        if not _same(platform, here.platform):
+            message = f"the image {name} is for {platform}, and {here.machine} is {here.platform}"
+            advice = f"Write build: {{platform: {here.platform}}}, or build: {{on: {here.machine}}}."
+            raise BuildFailed(message, advice=f"{advice} Nothing was changed.")
 
 
 def _make(
@@ -140,16 +143,20 @@ def _make(
     # What a build begins from may be in the user's own registry.
     with logged_in(registry_logins(project), project.variables) as variables:
         make_image(image, build, project.folder, say=say, secrets=secrets, variables=variables)
+        if build is None and machines and not _same(_platform(image.name), machines[0].platform):
+            # What a reference stands for has a digest for all platforms together.
+            pull_again(image, machines[0].platform, variables)
     check_platform(image.name, _platform(image.name), machines)
     return ""
 
 
+def _same(one: str, other: str) -> bool:
+    """Whether two platforms are the same but for the processor's variant."""
+    return one.split("/")[:2] == other.split("/")[:2]
+
+
 def _platform(name: str) -> str:
     return docker("image", "inspect", "--format", OF_IMAGE, name).out.strip()
-
-
-def _architecture(here: Facts) -> str:
-    return f"linux/{ARCHITECTURES.get(here.architecture, here.architecture)}"
 
 
 def _tell_large(context: Path, build: Build, operator: Operator) -> None:
@@ -171,8 +178,8 @@ def _build_there(project: Project, image: ImageSource, build: Build, operator: O
         lines.append(line)
         operator.tell("output", line, str(build.on))
 
-    words = "\n".join(options(build, anew=image.anew))
-    values = {"name": image.name, "dockerfile": build.dockerfile, "options": words}
+    words = ("--force-rm", *options(build, anew=image.anew, pull=image.pull))
+    values: dict[str, Value] = {"name": image.name, "dockerfile": build.dockerfile, "options": words}
     access = project.machines[str(build.on)]
     ended = pour(access, stand_alone("build_image", values), partial(_send_context, context, build), on_line)
     if ended.cut:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from handful.artifact.base_image import image_id
+from handful.artifact.docker_config import logged_in
 from handful.artifact.image import Wish, image_sizes, is_large, read_sources
 from handful.artifact.release import app_files, manifest_files, secret_files
 from handful.artifact.system_image import make_part, part_name
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from handful.config.secrets import SecretUse
     from handful.facts.model import Facts
     from handful.plan.model import AppSource, ImageSource, Intent, Plan, Work
+    from handful.run.collect import Home
     from handful.run.engine import Operator
-    from handful.run.images import Home
     from handful.run.project import Project
 
 AS_IT_IS = Wish()
@@ -94,7 +95,10 @@ def sources_of(
     uses = [(name, use.secret) for name in chosen for use in given[name]]
     uses += [(f"the build of {name}", secret) for name in built for secret in _build_secrets(apps[name])]
     values = project.vault.values(wanted(uses)) if uses else {}
-    sources = read_sources(project.config, project.stack, project.folder, chosen, known, wish, foreign.images)
+    # What is pulled anew may be in the user's own registry.
+    with logged_in(registry_logins(project) if wish.pull else {}, project.variables) as variables:
+        wish = replace(wish, variables=variables)
+        sources = read_sources(project.config, project.stack, project.folder, chosen, known, wish, foreign.images)
     told = project.vault.fingerprint
     return {
         name: replace(source, packaged=foreign.packaged.get(name, {}), secrets={
@@ -172,12 +176,12 @@ def _registry(project: Project, operator: Operator, homes: Collection[str]) -> R
     if own is not None and not homes:
         login = next(iter(registry_logins(project).values()), "")
         return OwnRegistry(own.server, login, project.variables, keep_login=own.keep_login)
-    images = project.config.images
+    image = part_name("registry", project.config.images)
     try:
-        make_part("registry", images, say=lambda text: operator.tell("image", text))
+        make_part("registry", project.config.images, image, say=lambda text: operator.tell("image", text))
     except BuildFailed as failed:
         raise NoRegistry(failed.message, detail=failed.detail) from failed
-    return Registry(part_name("registry", images), project.variables)
+    return Registry(image, project.variables)
 
 
 def _upload(project: Project, work: Work, foreign: Foreign) -> dict[str, bytes]:

@@ -1,10 +1,8 @@
 # Builds an image on this machine, from a context that comes on stdin as a tar, with half of its processors and memory at most.
-: "${name:?}" "${dockerfile:?}" "${options?}"
+: "${name:?}" "${dockerfile:?}" "${options:?}"
 # uses: prelude
-# `options`: further words of `docker build`, each on a line of its own. The classic builder: it alone keeps to these limits.
-words=()
-[[ -z $options ]] || mapfile -t words <<<"$options"
+# `options`: further words of `docker build`, an array. The classic builder: it alone keeps to these limits.
 processors=$(nproc) half=$(awk '/^MemTotal:/ { print int($2 / 2) }' /proc/meminfo)
 # Whoever asked for it may go while it builds: Docker ends it then.
-DOCKER_BUILDKIT=0 docker build --force-rm --memory "${half}k" --cpu-period 100000 --cpu-quota "$((processors * 50000))" \
-  --tag "$name" --file "$dockerfile" "${words[@]}" - 2>&1
+DOCKER_BUILDKIT=0 docker build --memory "${half}k" --cpu-period 100000 --cpu-quota "$((processors * 50000))" \
+  --tag "$name" --file "$dockerfile" "${options[@]}" - 2>&1

@@ -16,7 +16,10 @@ begin_transfer() {
 
 # use_login SERVER LOGIN: docker is let in there, with USER:PASSWORD in base64, until the transfer ends.
 use_login() {
-  printf '{"auths":{"%s":{"auth":"%s"}}}\n' "${1%%/*}" "$2" >"$docker_config/config.json"
+  local server=${1%%/*}
+  # Docker's own name for its hub.
+  [[ $server != docker.io ]] || server=https://index.docker.io/v1/
+  printf '{"auths":{"%s":{"auth":"%s"}}}\n' "$server" "$2" >"$docker_config/config.json"
   export DOCKER_CONFIG=$docker_config
 }
 
