@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import tarfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +121,23 @@ def slow(lab: Lab) -> Iterator[None]:
     subprocess.run(["tc", "qdisc", "del", "dev", device, "root"], check=True)
 
 
+@contextmanager
+def without_tunnels(lab: Lab, machine: str) -> Iterator[None]:
+    """Have sshd of a machine make none, for a while."""
+    config = "/etc/ssh/sshd_config.d/no-tunnels.conf"
+    reload_ssh(lab, machine, f"echo 'AllowTcpForwarding no' >{config}")
+    try:
+        yield
+    finally:
+        reload_ssh(lab, machine, f"rm {config}")
+
+
+def reload_ssh(lab: Lab, machine: str, change: str) -> None:
+    """Have sshd read its files anew after a change; it is away for a moment then."""
+    lab.sh(machine, f"{change} && systemctl reload ssh")
+    wait_until(lambda: lab.sh(machine, "echo there", check=False) == "there\n")
+
+
 def tunnel_of(process: subprocess.Popen[str]) -> int:
     """Return the process id of the tunnel's ssh that a running handful has, 0 while there is none."""
     for each in Path("/proc").glob("[0-9]*/cmdline"):
@@ -161,12 +179,8 @@ def test_images_travel_whole_where_sshd_makes_no_tunnels(project: Project, lab: 
     running.kill()
     running.communicate(timeout=30)
     wait_until(lambda: not begun & registries(), 60)
-    config = "/etc/ssh/sshd_config.d/no-tunnels.conf"
-    lab.sh("m1", f"echo 'AllowTcpForwarding no' >{config} && systemctl reload ssh")
-    try:
+    with without_tunnels(lab, "m1"):
         said = project.handful("deploy").out
-    finally:
-        lab.sh("m1", f"rm {config} && systemctl reload ssh")
     assert "makes no tunnels: its images travel whole" in said
     assert project.get("/up").endswith(" 200")
 
@@ -199,13 +213,9 @@ def test_a_machine_builds(project: Project) -> None:
 
 def it_comes_whole_where_sshd_makes_no_tunnels(project: Project) -> None:
     """What only a machine has still gets to the others."""
-    config = "/etc/ssh/sshd_config.d/no-tunnels.conf"
-    project.lab.sh("m2", f"echo 'AllowTcpForwarding no' >{config} && systemctl reload ssh")
     (project.folder / "last").write_text("2")
-    try:
+    with without_tunnels(project.lab, "m2"):
         said = project.handful("deploy").out
-    finally:
-        project.lab.sh("m2", f"rm {config} && systemctl reload ssh")
     assert "sshd of m2 makes no tunnels: what only it has comes whole" in said
     assert project.get("/up", machine="m1").endswith(" 200")
 

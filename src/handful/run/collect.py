@@ -74,6 +74,8 @@ def _whole(delivery: Delivery, registry: Registry | None, names: Mapping[str, st
         docker("tag", there, image)
         if registry is not None:
             registry.store(image)
+            docker("rmi", image, check=False)
+        # Without a registry it is sent from here, under its name here.
         if there != image:
             docker("rmi", there, check=False)
     return outcome(delivery, ended, ())
