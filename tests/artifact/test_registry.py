@@ -7,7 +7,7 @@ import pytest
 
 from handful.artifact.docker_config import HUB_LOGIN, auth, logged_in
 from handful.artifact.own_registry import OwnRegistry
-from handful.artifact.registry import MOST_PARTS, PART_BYTES, Stored, _ends_of_parts
+from handful.artifact.registry import MOST_PARTS, PART_BYTES, Answer, Registry, Stored, _ends_of_parts
 
 
 @pytest.mark.parametrize(("sizes", "ends"), [
@@ -71,6 +71,40 @@ case "$*" in *RepoDigests*) echo other/x@sha256:bb; echo {told} ;; *RootFS*) ech
     calls = (tmp_path / "calls").read_text().splitlines()
     assert f"push --quiet {pushed}" in calls
     assert f"rmi {pushed}" in calls
+
+
+def test_an_oci_image_has_parts_of_its_own_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its manifest may leave out what it is, an index names attestations besides, and layers have sizes of their own."""
+    oci, index = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"
+    sizes = [PART_BYTES, 5, 7]
+    manifest = {
+        "schemaVersion": 2, "config": {"mediaType": "c", "digest": "sha256:cc", "size": 2},
+        "layers": [{"mediaType": "l", "digest": f"sha256:{n}", "size": size} for n, size in enumerate(sizes)],
+    }
+    platforms = [("unknown", "sha256:att"), ("linux", "sha256:img")]
+    held: dict[str, tuple[str, object]] = {
+        "/v2/handful/shop/web/manifests/1": (index, {"manifests": [{"platform": {"os": os}, "digest": digest} for os, digest in platforms]}),
+        "/v2/handful/shop/web/manifests/sha256:img": (oci, manifest),
+        "/v2/handful/shop/web/blobs/sha256:cc": ("", {"architecture": "amd64", "os": "linux", "rootfs": {"diff_ids": ["a", "b", "c"]}}),
+    }
+    puts: list[tuple[str, str, object]] = []
+
+    def ask(_: Registry, method: str, path: str, body: bytes = b"", kind: str = "", expected: int | None = 200) -> Answer:
+        if method == "GET":
+            told, text = held[path]
+            return Answer(200, f"digest of {path.rpartition('/')[2]}", "", told, json.dumps(text).encode())
+        if method == "PUT":
+            puts.append((path, kind, json.loads(body)))
+        return Answer(expected or 404, "", "/upload", "", b"")
+
+    monkeypatch.setattr(Registry, "_ask", ask)
+    stored = Registry("registry", {}).stored("handful/shop/web:1", 9)
+    assert (stored.reference, stored.layers, stored.size) == ("handful/shop/web@digest of 1", (("a", PART_BYTES), ("b", 5), ("c", 7)), 9)
+    assert [count for _, count in stored.parts] == [1]
+    config, part = puts
+    assert config[2] == {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": ["a"]}}
+    assert (part[0], part[1]) == (f"/v2/handful/shop/web/manifests/{stored.parts[0][0].partition('@')[2]}", oci)
+    assert part[2] == {**manifest, "mediaType": oci, "config": part[2]["config"], "layers": manifest["layers"][:1]}  # type: ignore[index]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{"])

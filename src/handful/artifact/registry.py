@@ -78,11 +78,12 @@ def image_here(name: str, reference: str = "-") -> Stored:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the registry answered, and two of its headers."""
+    """What the registry answered, and three of its headers."""
 
     status: int
     digest: str
     location: str
+    kind: str
     body: bytes
 
 
@@ -224,7 +225,8 @@ class Registry:
 
     def _manifest(self, repository: str, reference: str) -> tuple[str, dict[str, Any]]:
         answer = self._ask("GET", f"/v2/{repository}/manifests/{reference}")
-        return answer.digest, json.loads(answer.body)
+        # OCI lets a manifest leave out what it is.
+        return answer.digest, {"mediaType": answer.kind, **json.loads(answer.body)}
 
     def _ask(
         self, method: str, path: str, body: bytes = b"", kind: str = "", expected: int | None = http.client.OK
@@ -242,7 +244,8 @@ class Registry:
             raise NoRegistry(f"the registry here answered {found.status} to {method} {path}")
         where = urlsplit(found.headers.get("Location", ""))
         location = where.path + (f"?{where.query}" if where.query else "")
-        return Answer(found.status, found.headers.get("Docker-Content-Digest", ""), location, read)
+        digest, told_kind = found.headers.get("Docker-Content-Digest", ""), found.headers.get("Content-Type", "")
+        return Answer(found.status, digest, location, told_kind, read)
 
 
 def forget_kept() -> bool:
