@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the lab's tests last: each of the two workers makes a lab of its own, and both take their turns together."""
+    """Put the lab's tests last: each worker makes a lab of its own, and both take their turns together."""
     items.sort(key=_is_lab)
 
 
