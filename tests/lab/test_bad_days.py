@@ -251,12 +251,13 @@ def test_host_key_changed(project: Project, lab: Lab) -> None:
 def test_docker_is_down(served: Project) -> None:
     """No engine answers on the machine."""
     served.change("web", env={"VERSION": "new"})
-    served.sh("mv /usr/bin/docker /usr/bin/docker.away")
+    served.sh("mv /usr/bin/docker /usr/bin/docker.away; printf '#!/bin/sh\necho no engine >&2; exit 1\n' >/usr/bin/docker; chmod +x /usr/bin/docker")
     try:
         said = served.handful("deploy", code=1)
     finally:
         served.sh("mv /usr/bin/docker.away /usr/bin/docker")
     assert "m1 has no Docker that answers" in said.err
+    assert "handful ssh m1 systemctl restart docker" in said.err
 
 
 def test_rollback_to_a_release_that_is_not_there(served: Project) -> None:

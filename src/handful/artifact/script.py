@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from handful.plan.model import Plan, Release, Step, Value, Work
 
@@ -85,8 +85,6 @@ def stand_alone(name: str, values: Mapping[str, Value], *, also: Iterable[str] =
 
 def work_script(plan: Plan, work: Work, holder: str) -> str:
     """Return the script that one machine runs: libraries, the steps' functions, and `main` with one line per step."""
-    names = tuple(dict.fromkeys(step.script for step in work.steps))
-    libraries = dict.fromkeys(["prelude", "lib_measure", "lib_work", *(each for name in names for each in uses(name))])
     head = [
         "#!/usr/bin/env bash",
         f"# {plan.what} {plan.deploy} of {plan.stack} on {work.machine}",
@@ -97,9 +95,22 @@ def work_script(plan: Plan, work: Work, holder: str) -> str:
         assignment("holder", holder),
         "",
     ]
-    functions = "\n".join(f"{name}() (\n{source(name)})\n" for name in names)
     main = "\n".join(["main() {", "  begin_work", *(f"  {call(step)}" for step in work.steps), "  outcome='done'", "}"])
-    return "\n".join(head) + "\n" + _texts(libraries) + "\n" + functions + "\n" + main + '\n\nmain "$@"\n'
+    functions = _functions(work.steps, "lib_measure", "lib_work")
+    return "\n".join(head) + "\n" + functions + "\n" + main + '\n\nmain "$@"\n'
+
+
+def in_turn(steps: Sequence[Step]) -> str:
+    """Return the script of steps that belong to no stack, one after the other."""
+    main = "\n".join(["main() {", *(f"  {call(step)}" for step in steps), "}"])
+    return _functions(steps) + "\n" + main + '\n\nmain "$@" </dev/null\n'
+
+
+def _functions(steps: Sequence[Step], *libraries: str) -> str:
+    """Return libraries, and a function for each script of the steps."""
+    names = tuple(dict.fromkeys(step.script for step in steps))
+    needed = dict.fromkeys(["prelude", *libraries, *(each for name in names for each in uses(name))])
+    return _texts(needed) + "\n" + "\n".join(f"{name}() (\n{source(name)})\n" for name in names)
 
 
 def call(step: Step) -> str:

@@ -153,8 +153,7 @@ def _deploy(
     what: str, apps: tuple[str, ...], lines: Lines, wish: Wish, *, wait: bool, skip_down: bool, resume: bool = False
 ) -> None:
     began = time.monotonic()
-    project = open_project()
-    facts = look_at(project, lines, wait=wait, skip_down=skip_down, check=what == "apply")
+    project, facts = _ready(what, lines, wait=wait, skip_down=skip_down)
     from handful.report.status import unfinished
     from handful.run.deploy import plan_deploy, same_source
 
@@ -174,6 +173,32 @@ def _deploy(
             asked = intent(what, project, targets=left.targets)
     plan, sources = plan_deploy(project, facts, asked, wish)
     carry(project, facts, plan, sources, asked, lines, began)
+
+
+def _ready(what: str, lines: Lines, *, wait: bool, skip_down: bool) -> tuple[Project, dict[str, Facts]]:
+    """Return the project and its machines, once these can be used: made, for `apply`, and prepared."""
+    if what == "apply":
+        from handful.cli.machines import ensure_machines
+
+        ensure_machines(lines)
+    project = open_project()
+    facts = look_at(project, lines, wait=wait, skip_down=skip_down, check=what == "apply")
+    if fresh := _fresh(project, facts, what):
+        from handful.cli.machines import prepare_named
+
+        prepare_named(fresh, lines)
+        facts = look_at(project, lines, wait=wait, skip_down=skip_down, check=what == "apply")
+    return project, facts
+
+
+def _fresh(project: Project, facts: Mapping[str, Facts], what: str) -> tuple[str, ...]:
+    """Return machines that cannot be used yet, and those that handful has made and nobody has prepared.
+
+    One that exists, and has Docker, may serve others on ports that would be closed: a person says that.
+    """
+    config = project.config
+    made = {name for name, machine in config.machines.items() if machine.address is None and what == "apply"}
+    return tuple(name for name, here in facts.items() if here.bare or (name in made and not here.prepared))
 
 
 def carry(

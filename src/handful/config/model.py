@@ -25,6 +25,8 @@ from handful.config.values import (
     Domain,
     Duration,
     Name,
+    OpenPort,
+    Package,
     Port,
     Reference,
     Size,
@@ -40,7 +42,6 @@ from handful.config.values import (
 # `*` stands for any one name.
 LATER = MappingProxyType({
     "network": "handful does not join machines in a private network yet",
-    "packages": "handful does not install packages on machines yet",
     "logs": "handful does not keep logs yet: `handful logs` reads what Docker has",
     "images.agent": "the agent does not exist yet",
     "machines.*.size": "handful does not create machines at a provider yet",
@@ -58,6 +59,8 @@ class Machine(Part):
     """Where ssh finds it: an IP address, or a host name that your ssh knows."""
     private: Address | None = None
     """Its IPv4 address in the machines' own network: machines that have one share their apps. A lab gives it."""
+    open: tuple[OpenPort, ...] = ()
+    """Further ports that are open to the world, like 25 or 53/udp; ssh is, and 80 and 443 are on edges."""
 
 
 class Provider(Part):
@@ -239,6 +242,8 @@ class Config(Part):
     """Who makes the machines that have no address."""
     edge: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     """The machines that take public traffic; unless told, each app's own machines do for its domains."""
+    packages: tuple[Package, ...] = ()
+    """Further packages of the distribution that every machine is to have."""
     ssh: Ssh = Ssh()
     """How to log in to the machines that have an address."""
     env: dict[str, Text] = {}

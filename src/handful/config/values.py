@@ -35,6 +35,9 @@ PLATFORM = r"^linux/[a-z0-9]+(/v[0-9]+)?$"
 # To Docker a host has a dot or a port.
 _HOST = r"(localhost|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+|[A-Za-z0-9.-]+:[0-9]+)"
 SERVER = rf"^{_HOST}(/[a-z0-9._/-]+)?$"
+_PORT = "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
+OPEN_PORT = rf"^{_PORT}(/(tcp|udp))?$"
+PACKAGE = r"^[a-z0-9][a-z0-9+.-]+$"
 _DAYS = "(Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _DAYS = f"{_DAYS}(-{_DAYS})?"
 _TIME = "([01]?[0-9]|2[0-3]):[0-5][0-9]"
@@ -54,6 +57,8 @@ MEANING = MappingProxyType({
     WHEN: "`default` or hours, like Mon-Fri 8:00-18:00",
     SERVER: "a host name, without https://, like registry.example.com or ghcr.io/acme",
     PLATFORM: "a platform, like linux/amd64 or linux/arm64",
+    OPEN_PORT: "a port, like 25 or 53/udp",
+    PACKAGE: "the name of a package, like htop",
     ROUTE_PATH: "a path that begins with /, of letters, digits, dots, dashes and underscores",
 })
 
@@ -121,6 +126,11 @@ Duration = Annotated[float, BeforeValidator(seconds), Field(ge=0), _written("ms|
 Wait = Annotated[float, BeforeValidator(seconds), Field(gt=0), _written("ms|s|m|h|d", zero=False)]
 Size = Annotated[int, BeforeValidator(size), Field(gt=0), _written("b|k|m|g", zero=False)]
 Text = Annotated[str, BeforeValidator(text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
+OpenPort = Annotated[
+    str, BeforeValidator(text), Field(pattern=OPEN_PORT),
+    WithJsonSchema({"type": ["integer", "string"], "minimum": 1, "maximum": 65535, "pattern": OPEN_PORT}),
+]
+Package = Annotated[str, Field(pattern=PACKAGE)]
 Words = Annotated[
     tuple[Text, ...],
     BeforeValidator(words),

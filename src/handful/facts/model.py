@@ -96,6 +96,10 @@ class Slot:
     ready: bool
 
 
+# observe.bash's own words for it, where a Docker that does not answer is told in Docker's.
+NO_PROGRAM = "there is no program docker"
+
+
 @dataclass(frozen=True)
 class Facts:
     """One machine, as observed once; `docker` is its version, "" when there is none that answers.
@@ -121,6 +125,7 @@ class Facts:
     disk_free: int = 0
     docker: str = ""
     docker_trouble: str = ""
+    prepared: bool = False
     parts: Mapping[str, Any] = field(default_factory=dict)
     containers: tuple[Container, ...] = ()
     images: tuple[str, ...] = ()
@@ -131,6 +136,11 @@ class Facts:
     proxy_files: Mapping[str, str] = field(default_factory=dict)
     stacks: Mapping[str, StackState] = field(default_factory=dict)
     drift: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def bare(self) -> bool:
+        """Whether nobody has installed Docker yet."""
+        return self.docker_trouble.strip() == NO_PROGRAM
 
     @property
     def platform(self) -> str:

@@ -57,6 +57,7 @@ def _facts(machine: str, told: Mapping[str, Any]) -> Facts:
         disk_free=disk["free"],
         docker=told["docker"],
         docker_trouble=told["docker_trouble"],
+        prepared=told["prepared"],
         parts=_document(told["machine"]),
         containers=tuple(_container(each) for each in told["containers"]),
         images=tuple(line.split(" ", 1)[1] for line in told["images"] if " " in line),

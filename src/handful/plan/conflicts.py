@@ -38,7 +38,8 @@ def check_machine(facts: Facts) -> None:
         message = f"{facts.machine} has no Docker that answers"
         raise NoDocker(
             message, detail=facts.docker_trouble,
-            advice=f"Install it on {facts.machine} (Debian: apt-get install docker.io) and start it.",
+            advice=f"Install it: handful machines prepare {facts.machine}" if facts.bare
+            else f"Start it there: handful ssh {facts.machine} systemctl restart docker",
         )
     if tuple(int(part) for part in facts.docker.split(".")[:2] if part.isdigit()) < OLDEST_DOCKER:
         message = f"Docker {facts.docker} on {facts.machine} is too old"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from handful.machine.access import Access
 
-__all__ = ["LabMachine", "access", "down", "machines", "up"]
+__all__ = ["LabMachine", "access", "down", "machines", "remove", "up"]
 
 # Enough for systemd and a Docker of its own; `--privileged` is refused where CAP_SYS_RESOURCE is missing.
 FLAGS = (
@@ -84,6 +84,11 @@ def down(stack: str, state: Path, say: Callable[[str], None]) -> None:
     _remove(("network", "rm"), ("network", "ls", "--quiet", mine))
     shutil.rmtree(state / stack, ignore_errors=True)
     say(f"removed the lab {stack} ({names}) with its volumes, network and keys; its machine image is kept")
+
+
+def remove(stack: str, name: str) -> None:
+    """Remove one machine and what is in it; its address is free then. One that is missing is no error."""
+    docker("rm", "--force", "--volumes", container_name(stack, name), check=False)
 
 
 def _make(stack: str, missing: list[LabMachine], tag: str, say: Callable[[str], None]) -> None:

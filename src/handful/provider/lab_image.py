@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BASES = MappingProxyType({"debian-13": "debian:13-slim", "debian-12": "debian:12-slim"})
-DOCKER_PACKAGES = MappingProxyType({"debian-13": "docker.io docker-cli", "debian-12": "docker.io"})
+# With what `handful machines prepare` would add, so that it has little to do.
+DOCKER_PACKAGES = MappingProxyType({
+    "debian-13": "docker.io docker-cli unattended-upgrades zstd", "debian-12": "docker.io unattended-upgrades zstd",
+})
 
 
 def machine_image(image: str, say: Callable[[str], None], *, bare: bool = False) -> str:

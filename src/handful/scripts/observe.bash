@@ -204,6 +204,7 @@ put_machine
 put_stacks
 put_fragments
 put_file machine "$root/machine.json"
+put_key prepared "$([[ -e $root/prepared.json ]] && printf true || printf false)"
 stored=$root docker_root=/var/lib/docker
 [[ -d $stored ]] || stored=/var/lib
 [[ -d $docker_root ]] || docker_root=/var/lib

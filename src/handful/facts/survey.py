@@ -1,0 +1,114 @@
+"""What is a machine before handful prepares it?"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from handful.errors import ObserveFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Survey:
+    """One machine, as survey.bash tells it; sizes are bytes.
+
+    `trouble`: the last lines of a cloud-init that failed. `virtual`: the kind of container that the machine is. `login`
+    and `keys`: who was let in, and by which public keys; `user` and `user_keys`: whether the one of the file is there.
+    `sshd`: its settings by lower-case name; `port`: that of the very session. `listening`: lines of `ss -Hltnup` but
+    for those on loopback. `networks`: ranges that lead somewhere, with the device. `firewall`: it is in force, as
+    firewall.bash of now would have it; `own_open` is the stack's part of it, `opened` PORT/PROTOCOL of all stacks.
+    `shared`: other stacks are here, too. `files`: those that were asked for and are there.
+    """
+
+    machine: str
+    os: str = ""
+    trouble: str = ""
+    virtual: str = ""
+    memory: int = 0
+    swap: int = 0
+    disk: int = 0
+    port: int = 22
+    sshd: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    login: str = "root"
+    keys: tuple[str, ...] = ()
+    user: str = ""
+    user_keys: tuple[str, ...] = ()
+    packages: frozenset[str] = frozenset()
+    docker: str = ""
+    swarm: bool = False
+    containers: int = 0
+    keeps_time: bool = False
+    firewall: bool = False
+    own_open: str = ""
+    opened: frozenset[str] = frozenset()
+    shared: bool = False
+    listening: tuple[str, ...] = ()
+    networks: tuple[tuple[str, str], ...] = ()
+    reboot: bool = False
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_survey(machine: str, text: str, stack: str) -> Survey:
+    """Read what survey.bash says. Raises ObserveFailed when that is something else."""
+    try:
+        told = {
+            name: base64.b64decode(value, validate=True).decode(errors="replace")
+            for name, _, value in (line.partition(" ") for line in text.splitlines())
+        }
+        return _survey(machine, told, stack)
+    except (binascii.Error, KeyError, ValueError) as wrong:
+        message = f"{machine} did not tell what it is"
+        advice = f"See: handful ssh {machine}"
+        raise ObserveFailed(message, detail=f"{type(wrong).__name__}: {wrong}\n{text[:300]}", advice=advice) from wrong
+
+
+def _survey(machine: str, told: Mapping[str, str], stack: str) -> Survey:
+    return Survey(
+        machine,
+        os=told["os"].strip(),
+        trouble=told["trouble"].strip(),
+        virtual=told["virtual"].strip().replace("none", ""),
+        memory=int(told["memory"]),
+        swap=int(told["swap"]),
+        disk=int(told["disk"]),
+        port=int(told["port"].strip() or 22),
+        sshd=_settings(told["sshd"]),
+        login=told["login"],
+        keys=_keys(told["keys"]),
+        user=told.get("user", "").partition(":")[0],
+        user_keys=_keys(told.get("user_keys", "")),
+        packages=frozenset(told["packages"].split()),
+        docker=told["docker"].strip(),
+        swarm=told["swarm"].strip() == "active",
+        containers=int(told["containers"]),
+        keeps_time=int(told["time"].strip() or 0) > 0,
+        firewall=bool(told["firewall"].strip()),
+        own_open=told["own_open"],
+        opened=frozenset(told["opened"].split()),
+        shared=bool(set(told["stacks"].split()) - {stack}),
+        listening=tuple(told["listening"].splitlines()),
+        networks=tuple(_pairs(told["networks"])),
+        reboot=bool(told["reboot"].strip()),
+        files={name.removeprefix("file:"): text for name, text in told.items() if name.startswith("file:")},
+    )
+
+
+def _settings(text: str) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for name, value in _pairs(text):
+        found[name] = (*found.get(name, ()), value)
+    return found
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    return [(name, value) for name, _, value in (line.partition(" ") for line in text.splitlines()) if value]
+
+
+def _keys(text: str) -> tuple[str, ...]:
+    lines = (line.strip() for line in text.splitlines())
+    return tuple(dict.fromkeys(line for line in lines if line and not line.startswith("#")))

@@ -1,0 +1,149 @@
+"""How do machines become safe places to run containers?"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from handful.artifact.script import in_turn, source, stand_alone
+from handful.errors import DeployFailed, HandfulError, Interrupted, LoginRefused, ObserveFailed
+from handful.facts.survey import Survey, read_survey
+from handful.machine.diagnose import unreachable
+from handful.machine.local import last_lines
+from handful.machine.ssh import ask, through
+from handful.plan.prepare import FILES, Aim, prepare, wanted_packages
+from handful.run.events import read_event
+from handful.run.together import new_stop, side_by_side
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from handful.machine.access import Access
+    from handful.plan.model import Step, Value
+    from handful.plan.prepare import Task
+    from handful.run.engine import Operator
+    from handful.run.events import Event
+    from handful.run.project import Project
+    from handful.run.together import Stop
+
+# Who is let in on a new machine, when the user of the file is not: by providers and distributions.
+FIRST_USERS = ("root", "debian", "ubuntu", "admin")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What holds for all machines; `dry`: only say what would be done."""
+
+    project: Project
+    operator: Operator
+    aim: Aim
+    stop: Stop
+    dry: bool
+
+
+def prepare_all(
+    project: Project, operator: Operator, names: Iterable[str], handful: str, *, dry: bool = False, close: bool = False
+) -> None:
+    """Prepare machines side by side, or only say what would be done. Raises the first one's error, after all ended.
+
+    `handful` is its version; `close`: see plan/prepare.py.
+    """
+    stop = new_stop()
+    aim = Aim(project.config, project.stack, handful, source("firewall").rstrip("\n"), close)
+    work = Work(project, operator, aim, stop, dry)
+    errors = side_by_side([partial(_prepare, work, name) for name in names], stop)
+    if stop.is_set():
+        raise Interrupted("interrupted while machines were prepared", advice="Go on with: handful machines prepare")
+    for error in filter(None, errors):
+        raise error
+
+
+def surveyed(project: Project, access: Access) -> Survey:
+    """Look at a machine before it is prepared. Raises ObserveFailed, or why it cannot be reached."""
+    user = project.config.ssh.user or ""
+    packages = wanted_packages(project.config)
+    values: dict[str, Value] = {"stack": project.stack, "packages": packages, "files": FILES, "user": user}
+    script = stand_alone("survey", values)
+    ended = ask(access, script)
+    if ended.cut:
+        raise unreachable(access, ended.err)
+    if ended.status != 0:
+        message = f"{access.name} did not tell what it is (exit code {ended.status})"
+        advice = "handful works as root, or as a user with password-less sudo."
+        raise ObserveFailed(message, detail=last_lines(ended.err), advice=advice)
+    return read_survey(access.name, ended.out, project.stack)
+
+
+def _prepare(work: Work, name: str) -> HandfulError | None:
+    began = time.monotonic()
+    try:
+        access, survey = _first_look(work.project, name)
+        tasks = prepare(work.aim, name, survey)
+        if work.dry:
+            for task in tasks:
+                work.operator.tell("would", task.says, name)
+        else:
+            _carry_out(work, access, tasks)
+    except HandfulError as failed:
+        return failed
+    if not tasks:
+        work.operator.tell("prepared", "is prepared", name)
+    elif not work.dry and not work.stop.is_set():
+        work.operator.tell("prepared", f"is prepared, in {time.monotonic() - began:.1f} s", name)
+    if survey.reboot:
+        work.operator.tell("prepared", f"wants to be restarted, for upgrades: handful ssh {name} reboot", name)
+    return None
+
+
+def _first_look(project: Project, name: str) -> tuple[Access, Survey]:
+    """Return by which login a machine was seen, and what it is: a new one does not know the user of the file yet."""
+    access = project.machines[name]
+    try:
+        return access, surveyed(project, access)
+    except LoginRefused as refused:
+        for user in FIRST_USERS if access.user not in {None, "root"} else ():
+            other = replace(access, user=user)
+            if not ask(other, "true").cut:
+                return other, surveyed(project, other)
+        raise refused from None
+
+
+def _carry_out(work: Work, access: Access, tasks: Sequence[Task]) -> None:
+    own = work.project.machines[access.name]
+    _run(work, access, [task.step for task in tasks if not task.closes])
+    closing = [task.step for task in tasks if task.closes]
+    if not closing or work.stop.is_set():
+        return
+    # Only a login of its own tells that there is a way in when the old one is closed.
+    tried = ask(replace(own, sockets=None), "true")
+    if tried.cut or tried.status != 0:
+        message = f"{own.name} does not let {own.user or 'this user'} in yet: its sshd stays as it is"
+        detail = last_lines(tried.err)
+        raise DeployFailed(message, detail=detail, advice=f"Mend it, then: handful machines prepare {own.name}")
+    _run(work, own, closing)
+
+
+def _run(work: Work, access: Access, steps: Sequence[Step]) -> None:
+    """Carry steps out on a machine, in one session. Whoever goes away meanwhile does not stop it."""
+    if not steps:
+        return
+    failed: list[Event] = []
+
+    def hear(line: str) -> None:
+        event = read_event(line, access.name, time.monotonic() - work.operator.started)
+        if event.kind == "failed":
+            failed.append(event)
+        work.operator.on_event(event)
+
+    ended = through(access, f"HANDFUL_JSON=1\n{in_turn(steps)}", hear, work.stop.is_set)
+    if failed:
+        data = failed[0].data
+        message = f"{access.name}: {failed[0].text}"
+        raise DeployFailed(message, detail=data.get("detail", ""), advice=data.get("advice", ""))
+    if ended.cut:
+        raise unreachable(access, ended.err)
+    if ended.status != 0:
+        advice = f"Try again: handful machines prepare {access.name}"
+        raise DeployFailed(f"{access.name} could not be prepared", detail=last_lines(ended.err), advice=advice)

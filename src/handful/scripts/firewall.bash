@@ -1,0 +1,37 @@
+# What may begin from outside of this machine. `bash firewall.bash` puts it in force, `bash firewall.bash check` tells by its exit
+# code whether it is. Each stack here has a file `open`: lines `tcp PORT`, `udp PORT`, and `from ADDRESS` (of machines, which may
+# come to every port). The rules see a packet before Docker has turned a published port into a container's.
+set -euo pipefail
+cd "${HANDFUL_ROOT:-/var/lib/handful}"
+# Whatever the stacks say: who is locked out cannot mend it. 68 and 546: answers of DHCP.
+wanted=$({ cat stacks/*/open 2>/dev/null || true; printf '%s\n' 'tcp 22' 'udp 68' 'udp 546'; } | sort -u)
+listed() { awk -v kind="$1" '$1 == kind { printf "%s%s", separator, $2; separator = ", " }' <<<"$wanted"; }
+rules() {
+  local machines inside=
+  machines=$(listed from)
+  [[ -z $machines ]] || inside="ip saddr { $machines } accept"
+  cat <<RULES
+table inet handful
+delete table inet handful
+table inet handful {
+	comment "$1"
+	chain outside {
+		type filter hook prerouting priority -150; policy accept;
+		ct state established,related accept
+		iifname { "lo", "docker0" } accept
+		iifname "br-*" accept
+		$inside
+		meta l4proto { icmp, ipv6-icmp } accept
+		tcp dport { $(listed tcp) } accept
+		udp dport { $(listed udp) } accept
+		ct state new,untracked drop
+	}
+}
+RULES
+}
+# The table carries a mark of the text that it was made from.
+mark=$(rules '' | sha256sum | cut -c 1-16)
+case ${1:-} in
+  check) [[ $(nft list table inet handful 2>/dev/null) == *"comment \"$mark\""* ]] ;;
+  *) rules "$mark" | nft --file - ;;
+esac

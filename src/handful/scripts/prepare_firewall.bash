@@ -1,0 +1,29 @@
+# Writes down what a stack opens here, and puts the firewall of all stacks in force, now and at each boot.
+: "${says:?}" "${stack:?}" "${open:?}" "${script:?}"
+# uses: prelude
+# `open`: see firewall.bash, whose text is `script`.
+mkdir -p "$root/stacks/$stack"
+chmod 711 "$root"
+put "$root/firewall.bash" <<<"$script"
+put "$root/stacks/$stack/open" <<<"$open"
+said=$(bash "$root/firewall.bash" 2>&1) || fail "the firewall could not be put in force" "$said" "Try there: bash $root/firewall.bash"
+put /etc/systemd/system/handful-firewall.service <<UNIT
+[Unit]
+Description=handful: what may begin from outside of this machine
+DefaultDependencies=no
+After=local-fs.target
+Before=network-pre.target docker.service
+Wants=network-pre.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/bash $root/firewall.bash
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+chmod 644 /etc/systemd/system/handful-firewall.service
+systemctl daemon-reload
+systemctl --quiet enable handful-firewall.service
+event prepared "$says"

@@ -1,0 +1,64 @@
+# What this machine is before handful prepares it: a line for each thing, its value in base64. Changes nothing.
+: "${stack:?}" "${packages:?}" "${files:?}" "${user?}"
+# uses: prelude
+# `packages`, `files`: arrays of what is asked for; `user`: who is to log in from now on, "" for whoever does.
+# A machine that was just made is not ready when ssh is: see docs/decisions/0025.
+patience=${HANDFUL_PATIENCE:-600}
+
+tell() { printf '%s %s\n' "$1" "$(printf '%s' "$2" | base64 -w 0)"; }
+# Nothing of it is an error: what is not there is told as nothing.
+asked() { "$@" 2>/dev/null || true; }
+
+cloud_init() {
+  local status=0
+  type -P cloud-init >/dev/null || return 0
+  # 2: it is done, and has complained of something.
+  timeout "$patience" cloud-init status --wait >/dev/null 2>&1 || status=$?
+  ((status == 0 || status == 2)) || tail -n 15 /var/log/cloud-init-output.log 2>/dev/null || echo "exit code $status"
+}
+
+# The keys that let in who is asking now; root may be let in by a file of the machine's own.
+keys_of_login() {
+  local login=${SUDO_USER:-root} home pattern file
+  home=$(getent passwd "$login" | cut -d : -f 6)
+  while read -r pattern; do
+    pattern=${pattern//%h/$home} pattern=${pattern//%u/$login}
+    [[ $pattern == /* ]] || pattern=$home/$pattern
+    file=$pattern
+    [[ ! -f $file ]] || cat -- "$file"
+  done < <(sshd -T 2>/dev/null | sed -n 's/^authorizedkeysfile //p' | tr ' ' '\n')
+}
+
+tell trouble "$(cloud_init)"
+# shellcheck source=/dev/null
+tell os "$(. /etc/os-release && printf '%s %s' "$ID" "${VERSION_ID:-}")"
+tell virtual "$(asked systemd-detect-virt --container)"
+tell memory "$(awk '/^MemTotal:/ { print $2 * 1024 }' /proc/meminfo)"
+tell swap "$(awk '/^SwapTotal:/ { print $2 * 1024 }' /proc/meminfo)"
+tell disk "$(df --output=avail --block-size=1 / | tail -n 1)"
+# ADDRESS PORT ADDRESS PORT, as sshd has it of this very session; sudo may have forgotten it.
+session=${SSH_CONNECTION:-$(tr '\0' '\n' <"/proc/$PPID/environ" | sed -n 's/^SSH_CONNECTION=//p')}
+tell port "${session##* }"
+tell sshd "$(asked sshd -T | grep -E '^(port|passwordauthentication|kbdinteractiveauthentication|permitrootlogin|maxstartups) ')"
+tell login "${SUDO_USER:-root}"
+tell keys "$(keys_of_login)"
+if [[ -n $user ]]; then
+  tell user "$(asked getent passwd "$user")"
+  home=$(asked getent passwd "$user" | cut -d : -f 6)
+  tell user_keys "$(asked cat -- "$home/.ssh/authorized_keys")"
+fi
+tell packages "$(dpkg-query --show --showformat '${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null | sed -n 's/^installed //p')"
+tell docker "$(asked docker version --format '{{.Server.Version}}')"
+tell swarm "$(asked docker info --format '{{.Swarm.LocalNodeState}}')"
+tell containers "$(asked docker ps --quiet | wc -l)"
+tell time "$(asked systemctl is-active chrony ntpsec systemd-timesyncd | grep -c '^active$' || true)"
+tell firewall "$([[ $(asked systemctl is-enabled handful-firewall.service) != enabled ]] || { bash "$root/firewall.bash" check && echo yes; } || true)"
+tell own_open "$(content "$root/stacks/$stack/open")"
+tell opened "$(cat "$root"/stacks/*/open 2>/dev/null | awk '$1 != "from" { print $2 "/" $1 }' || true)"
+tell stacks "$(asked ls "$root/stacks")"
+tell listening "$(ss -Hltnup | grep -v '127\.0\.0\.\|\[::1\]' || true)"
+tell networks "$(ip -4 route show | awk '$1 ~ /\// { print $1, $3 }')"
+tell reboot "$([[ ! -e /run/reboot-required ]] || echo yes)"
+for file in "${files[@]}"; do
+  [[ ! -f $file ]] || tell "file:$file" "$(<"$file")"
+done

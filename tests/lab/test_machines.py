@@ -1,0 +1,161 @@
+"""Machines: prepared from nothing, closed to the world, made and thrown away."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from lab_support import TINY, Lab, Project, make_tiny_image, own_ssh, tiny, wait_until
+
+from handful.provider import lab as lab_provider
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture
+def bare(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Two machines without Docker: m1 is Debian 13, m2 Debian 12."""
+    del lab
+    state, stack, lines = tmp_path_factory.mktemp("bare"), f"bare-{os.getpid()}", list[str]()
+    try:
+        lab_provider.up(stack, {"m1": None}, state=state, say=lines.append, image="debian-13", bare=True)
+        lab_provider.up(stack, {"m2": None}, state=state, say=lines.append, image="debian-12", bare=True)
+        access = lab_provider.access(stack, state)
+        make_tiny_image()
+        yield Lab(access, *own_ssh(state, access), stack)
+    finally:
+        lab_provider.down(stack, state, lines.append)
+
+
+def is_open(address: str, port: int) -> bool:
+    """Whether somebody answers there, asked from this computer, which is no machine of the stack's."""
+    try:
+        with socket.create_connection((address, port), timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+def test_bare_machines_are_prepared(bare: Lab, tmp_path: Path) -> None:
+    """From nothing to an app that is served; then nothing is left to do, and only what is said to be open is."""
+    project = Project(bare, tmp_path, "prepared")
+    project.write(machines=("m1", "m2"), private=True, web=tiny(machines=["m1", "m2"], domains=["a.test"]))
+    project.config |= {"edge": ["m1"], "ssh": {"user": "deploy"}, "packages": ["tree"]}
+    project.save()
+    # The lab's key lets root in by a file of its own.
+    said = project.handful("machines", "prepare", "--plan").out
+    assert "m2       user deploy, with the keys of root and sudo without a password" in said
+    assert "docker.io" in said
+    assert bare.sh("m1", "getent passwd deploy || type docker || echo nothing").strip().endswith("nothing")
+    # The first deploy prepares by itself what has no Docker.
+    said = project.handful("deploy", timeout=600).out
+    assert "firewall: open to the world are 22, 80, 443" in said
+    assert "m1       is prepared, in" in said
+    assert wait_until(lambda: subprocess.run(
+        ["curl", "-s", "-H", "Host: a.test", f"http://{bare.address('m1')}/up"], capture_output=True, text=True, check=False,
+    ).stdout == "ok")
+    again = project.handful("machines", "prepare").out.split("\n")
+    assert sorted(line.split(" s  ")[1] for line in again if line) == ["m1       is prepared", "m2       is prepared"]
+    for machine in ("m1", "m2"):
+        assert root_is_closed(bare, machine)
+        told = deploy_sh(bare, machine, "docker info --format '{{.LiveRestoreEnabled}} {{.LoggingDriver}}'; type tree; cat /etc/apt/apt.conf.d/60handful")
+        assert told.startswith("true json-file")
+        assert 'Automatic-Reboot "false"' in told
+    what_docker_publishes_is_closed(bare)
+    what_serves_the_world_is_not_closed_silently(bare, project)
+
+
+def root_is_closed(bare: Lab, machine: str) -> bool:
+    """Whether root is let in no more, by the key that let root in before."""
+    return bare.sh(machine, "echo in", check=False) == ""
+
+
+def deploy_sh(bare: Lab, machine: str, script: str) -> str:
+    """Run a script as root, by way of the user deploy."""
+    options = [word for option in bare.access[machine].options for word in ("-o", option)]
+    line = ["ssh", *options, "-l", "deploy", bare.address(machine), "sudo -n bash -s"]
+    return subprocess.run(line, input=script, text=True, capture_output=True, check=True, timeout=60).stdout
+
+
+def what_docker_publishes_is_closed(bare: Lab) -> None:
+    """To the world, also after a reboot; not to the machines of the stack, and not to ssh and edges."""
+    publish = f"docker run --detach --name published --restart always --publish 18099:8000 {TINY}"
+    deploy_sh(bare, "m2", publish)
+    ask = f"timeout 3 bash -c 'exec 3<>/dev/tcp/{bare.address('m2')}/18099' && echo open || echo closed"
+    assert wait_until(lambda: deploy_sh(bare, "m1", ask) == "open\n")
+    name = f"handful-lab-{bare.stack}.m2"
+    for _ in range(2):
+        assert not is_open(bare.address("m2"), 18099)
+        assert not is_open(bare.address("m2"), 80)
+        assert is_open(bare.address("m1"), 80)
+        assert not is_open(bare.address("m1"), 20000)
+        subprocess.run(["docker", "restart", "-t", "20", name], check=True, capture_output=True)
+        wait_until(lambda: is_open(bare.address("m2"), 22), 60)
+        wait_until(lambda: deploy_sh(bare, "m1", ask) == "open\n", 60)
+    # Without the firewall it would be.
+    deploy_sh(bare, "m2", "nft delete table inet handful")
+    assert is_open(bare.address("m2"), 18099)
+
+
+def what_serves_the_world_is_not_closed_silently(bare: Lab, project: Project) -> None:
+    """It is named, and nothing is changed; written in the file it stays open."""
+    refused = project.handful("machines", "prepare", "m2", code=1)
+    assert "m2 serves the world on 18099/tcp (docker-proxy), which handful would close" in refused.err
+    assert is_open(bare.address("m2"), 18099)
+    project.config["machines"]["m2"]["open"] = [18099]
+    project.save()
+    assert "firewall: open to the world are 22, 18099" in project.handful("machines", "prepare", "m2").out
+    assert is_open(bare.address("m2"), 18099)
+    del project.config["machines"]["m2"]["open"]
+    project.save()
+    project.handful("machines", "prepare", "m2")
+    assert not is_open(bare.address("m2"), 18099)
+
+
+def test_a_stack_is_made_and_thrown_away(lab: Lab, tmp_path: Path) -> None:
+    """`apply` on an empty computer ends with the app served; a machine that is lost comes back; nothing stays in the end."""
+    project = Project(lab, tmp_path, f"made-{os.getpid()}", variables={"XDG_STATE_HOME": str(tmp_path / "state")})
+    project.config = {
+        "project": project.name, "provider": {"name": "lab"}, "machines": {"m1": {}, "m2": {}},
+        "apps": {"web": tiny(machines=["m1", "m2"], domains=["a.test"])},
+    }
+    project.save()
+    mine = ["docker", "ps", "-aq", "--filter", f"label=handful.lab={project.name}"]
+    try:
+        assert "m1       is made: it is not there" in project.handful("machines", "plan").out
+        assert "is prepared, in" in project.handful("apply", timeout=400).out
+        assert served(project) == {"m1": "ok", "m2": "ok"}
+        assert "nothing to do" in project.handful("apply").out
+        subprocess.run(["docker", "rm", "-fv", f"handful-lab-{project.name}.m2"], check=True, capture_output=True)
+        listed = project.handful("machines", "list").out
+        assert "not made yet" in listed
+        project.handful("apply", timeout=400)
+        assert served(project) == {"m1": "ok", "m2": "ok"}
+        refused = project.handful("machines", "destroy", "m2", code=2, stdin="m1\n")
+        assert "nothing was destroyed" in refused.err
+        assert "has no machine m3" in project.handful("machines", "destroy", "m3", "--yes", code=2).err
+        project.handful("machines", "destroy", "m2", stdin="m2\n")
+        assert len(subprocess.run(mine, capture_output=True, text=True, check=True).stdout.split()) == 1
+    finally:
+        project.handful("machines", "destroy", "--all", "--yes")
+    assert subprocess.run(mine, capture_output=True, text=True, check=True).stdout == ""
+    network = ["docker", "network", "ls", "-q", "--filter", f"label=handful.lab={project.name}"]
+    assert subprocess.run(network, capture_output=True, text=True, check=True).stdout == ""
+    assert not list((tmp_path / "state").rglob("id_ed25519"))
+
+
+def served(project: Project) -> dict[str, str]:
+    """Return what the edge of each machine says."""
+    text = (Path(project.environ["XDG_STATE_HOME"]) / "handful" / "lab" / project.name / "addresses").read_text()
+    found = {}
+    for name, address in (line.split() for line in text.splitlines()):
+        line = ["curl", "-s", "-m", "5", "-H", "Host: a.test", f"http://{address}/up"]
+        found[name] = subprocess.run(line, capture_output=True, text=True, check=False).stdout
+    return found
