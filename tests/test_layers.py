@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "config": set(),
     "facts": set(),
     "machine": set(),
-    "plan": {"config.model", "facts.model", "facts.servers", "facts.survey"},
+    "plan": {"config.model", "facts.model", "facts.finding", "facts.servers", "facts.survey"},
     "artifact": {"config", "machine", "plan"},
     "secrets": {"config.model", "config.secrets", "machine.local"},
     "provider": {"artifact", "config", "facts.servers", "machine"},
@@ -46,7 +46,7 @@ HOMES = {
     # cli/inside.py hands the terminal over to ssh: that is no conversation with a program, so no business of machine/.
     "subprocess": {"machine", "artifact", "cli/inside.py"},
     "threading": {"run/engine.py", "run/together.py"},
-    "concurrent": {"run/engine.py", "run/together.py", "secrets/vault.py"},
+    "concurrent": {"run/doctor.py", "run/engine.py", "run/together.py", "secrets/vault.py"},
     "multiprocessing": set(),
     "asyncio": set(),
 }

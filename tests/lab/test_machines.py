@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from lab_support import TINY, Lab, Project, make_tiny_image, own_ssh, tiny, wait_until
+from lab_support import Lab, Project, make_tiny_image, own_ssh, tiny, wait_until
 
 from handful.provider import lab as lab_provider
 
@@ -70,6 +70,24 @@ def test_bare_machines_are_prepared(bare: Lab, tmp_path: Path) -> None:
         assert 'Automatic-Reboot "false"' in told
     what_docker_publishes_is_closed(bare)
     what_serves_the_world_is_not_closed_silently(bare, project)
+    audit_and_doctor_tell(bare, project)
+
+
+def audit_and_doctor_tell(bare: Lab, project: Project) -> None:
+    """Nothing of machines that are as they should be; else what is not, where, and what to do."""
+    deploy_sh(bare, "m2", "docker rm --force published")
+    assert project.handful("audit").out == "nothing found\n"
+    assert "BAD" not in project.handful("doctor").out
+    deploy_sh(bare, "m1", "nft delete table inet handful; chmod o+w /etc/docker/daemon.json; chmod 666 /run/docker.sock")
+    said = project.handful("audit", code=3).out
+    assert "m1       the firewall is not in force\n              → handful machines prepare m1" in said
+    assert "others than root may write to /etc/docker/daemon.json" in said
+    assert "everybody may use Docker's socket (mode 666)" in said
+    assert "port 20000 (haproxy) is open to the world" in said
+    assert "m2" not in said
+    assert "1 thing is to prepare" in project.handful("doctor", code=3).out
+    project.handful("machines", "prepare")
+    assert "port 20000" not in project.handful("audit", code=3).out
 
 
 def root_is_closed(bare: Lab, machine: str) -> bool:
@@ -86,7 +104,8 @@ def deploy_sh(bare: Lab, machine: str, script: str) -> str:
 
 def what_docker_publishes_is_closed(bare: Lab) -> None:
     """To the world, also after a reboot; not to the machines of the stack, and not to ssh and edges."""
-    publish = f"docker run --detach --name published --restart always --publish 18099:8000 {TINY}"
+    image = "$(docker images --format '{{.Repository}}:{{.Tag}}' handful/prepared/web)"
+    publish = f"docker run --detach --name published --restart always --publish 18099:8000 {image}"
     deploy_sh(bare, "m2", publish)
     ask = f"timeout 3 bash -c 'exec 3<>/dev/tcp/{bare.address('m2')}/18099' && echo open || echo closed"
     assert wait_until(lambda: deploy_sh(bare, "m1", ask) == "open\n")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from handful.cli.common import intent, json_option, now, open_project, operator, show_lines, verbose_option
-from handful.errors import UsageError
-from handful.run.project import facts_of, facts_of_those_up
+from handful.errors import LoginRefused, UsageError
+from handful.run.project import facts_of, facts_of_those_up, observed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -182,13 +182,37 @@ def _ready(what: str, lines: Lines, *, wait: bool, skip_down: bool) -> tuple[Pro
 
         ensure_machines(lines)
     project = open_project()
-    facts = look_at(project, lines, wait=wait, skip_down=skip_down, check=what == "apply")
+    try:
+        facts = look_at(project, lines, wait=wait, skip_down=skip_down, check=what == "apply")
+    except LoginRefused:
+        _let_in(project, lines)
+        facts = look_at(project, lines, wait=wait, skip_down=skip_down, check=what == "apply")
     if fresh := _fresh(project, facts, what):
         from handful.cli.machines import prepare_named
 
         prepare_named(fresh, lines)
         facts = look_at(project, lines, wait=wait, skip_down=skip_down, check=what == "apply")
+    _warn_at_first(project, facts, lines)
     return project, facts
+
+
+def _let_in(project: Project, lines: Lines) -> None:
+    """Prepare machines that do not know the user of the file yet, as new ones do not."""
+    from handful.cli.machines import prepare_named
+
+    found = observed(project, whole=False)
+    prepare_named(tuple(name for name, each in found.items() if isinstance(each, LoginRefused)), lines)
+
+
+def _warn_at_first(project: Project, facts: Mapping[str, Facts], lines: Lines) -> None:
+    """Before a stack's first deploy, say what `handful doctor` would say is bad, as far as the facts tell it."""
+    if any(here.stack(project.stack).history for here in facts.values()):
+        return
+    from handful.cli.doctor import finding_lines
+    from handful.plan.health import lasting
+
+    for line in finding_lines(each for here in facts.values() for each in lasting(here) if not each.good):
+        lines.say(line)
 
 
 def _fresh(project: Project, facts: Mapping[str, Facts], what: str) -> tuple[str, ...]:

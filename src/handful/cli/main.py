@@ -40,6 +40,8 @@ COMMANDS = MappingProxyType(
         "maintenance": ("scale", "Give the public a page instead of an app, or the app again."),
         "prune": ("prune", "Remove images that nothing needs any more."),
         "remove": ("act", "Take an app from its machines; volumes are kept."),
+        "doctor": ("doctor", "Look whether everything is well, and how what is not is mended."),
+        "audit": ("doctor", "Look for what strangers would find."),
         "machines": ("machines", "Make machines, prepare them, throw them away."),
         "secrets": ("secrets", "Keep secrets encrypted beside the code."),
         "lab": ("lab", "Make machines out of containers on this computer."),

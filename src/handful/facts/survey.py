@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from handful.errors import ObserveFailed
+from handful.facts.told import not_told, read_told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +20,8 @@ class Survey:
     `sshd`: its settings by lower-case name; `port`: that of the very session. `listening`: lines of `ss -Hltnup` but
     for those on loopback. `networks`: ranges that lead somewhere, with the device. `firewall`: it is in force, as
     firewall.bash of now would have it; `own_open` is the stack's part of it, `opened` PORT/PROTOCOL of all stacks.
-    `shared`: other stacks are here, too. `files`: those that were asked for and are there.
+    `shared`: other stacks are here, too. `resolves`: it finds the hosts that its packages come from. `files`: those
+    that were asked for and are there.
     """
 
     machine: str
@@ -50,21 +49,17 @@ class Survey:
     listening: tuple[str, ...] = ()
     networks: tuple[tuple[str, str], ...] = ()
     reboot: bool = False
+    resolves: bool = True
     files: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_survey(machine: str, text: str, stack: str) -> Survey:
     """Read what survey.bash says. Raises ObserveFailed when that is something else."""
+    told = read_told(machine, text)
     try:
-        told = {
-            name: base64.b64decode(value, validate=True).decode(errors="replace")
-            for name, _, value in (line.partition(" ") for line in text.splitlines())
-        }
         return _survey(machine, told, stack)
-    except (binascii.Error, KeyError, ValueError) as wrong:
-        message = f"{machine} did not tell what it is"
-        advice = f"See: handful ssh {machine}"
-        raise ObserveFailed(message, detail=f"{type(wrong).__name__}: {wrong}\n{text[:300]}", advice=advice) from wrong
+    except (KeyError, ValueError) as wrong:
+        raise not_told(machine, text, wrong) from wrong
 
 
 def _survey(machine: str, told: Mapping[str, str], stack: str) -> Survey:
@@ -94,6 +89,7 @@ def _survey(machine: str, told: Mapping[str, str], stack: str) -> Survey:
         listening=tuple(told["listening"].splitlines()),
         networks=tuple(_pairs(told["networks"])),
         reboot=bool(told["reboot"].strip()),
+        resolves=bool(told["resolves"].strip()),
         files={name.removeprefix("file:"): text for name, text in told.items() if name.startswith("file:")},
     )
 

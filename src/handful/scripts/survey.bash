@@ -33,13 +33,13 @@ tell trouble "$(cloud_init)"
 # shellcheck source=/dev/null
 tell os "$(. /etc/os-release && printf '%s %s' "$ID" "${VERSION_ID:-}")"
 tell virtual "$(asked systemd-detect-virt --container)"
-tell memory "$(awk '/^MemTotal:/ { print $2 * 1024 }' /proc/meminfo)"
-tell swap "$(awk '/^SwapTotal:/ { print $2 * 1024 }' /proc/meminfo)"
+tell memory "$(awk '/^MemTotal:/ { printf "%.0f", $2 * 1024 }' /proc/meminfo)"
+tell swap "$(awk '/^SwapTotal:/ { printf "%.0f", $2 * 1024 }' /proc/meminfo)"
 tell disk "$(df --output=avail --block-size=1 / | tail -n 1)"
 # ADDRESS PORT ADDRESS PORT, as sshd has it of this very session; sudo may have forgotten it.
 session=${SSH_CONNECTION:-$(tr '\0' '\n' <"/proc/$PPID/environ" | sed -n 's/^SSH_CONNECTION=//p')}
 tell port "${session##* }"
-tell sshd "$(asked sshd -T | grep -E '^(port|passwordauthentication|kbdinteractiveauthentication|permitrootlogin|maxstartups) ')"
+tell sshd "$(asked sshd -T | grep -E '^(port|passwordauthentication|kbdinteractiveauthentication|permitrootlogin|maxstartups|allowtcpforwarding) ')"
 tell login "${SUDO_USER:-root}"
 tell keys "$(keys_of_login)"
 if [[ -n $user ]]; then
@@ -58,6 +58,9 @@ tell opened "$(cat "$root"/stacks/*/open 2>/dev/null | awk '$1 != "from" { print
 tell stacks "$(asked ls "$root/stacks")"
 tell listening "$(ss -Hltnup | grep -v '127\.0\.0\.\|\[::1\]' || true)"
 tell networks "$(ip -4 route show | awk '$1 ~ /\// { print $1, $3 }')"
+# Whatever host its packages come from.
+host=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -o -m 1 'https\?://[^/: ]*' | sed 's|.*//||' || true)
+tell resolves "$(if [[ -n $host ]]; then asked timeout 5 getent hosts "$host"; else echo unasked; fi)"
 tell reboot "$([[ ! -e /run/reboot-required ]] || echo yes)"
 for file in "${files[@]}"; do
   [[ ! -f $file ]] || tell "file:$file" "$(<"$file")"

@@ -1,0 +1,71 @@
+"""Is a machine well, as far as what it told goes? Pure; each finding says what is so, and how what is not is mended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handful.errors import HandfulError
+from handful.facts.finding import Finding
+from handful.plan.conflicts import check_machine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from handful.facts.model import Facts
+    from handful.facts.survey import Survey
+
+MOST_SKEW = 2.0
+GIGABYTE = 1024**3
+LEAST_DISK = 2 * GIGABYTE
+LEAST_SHARE = 0.1
+LEAST_MEMORY = 128 * 1024**2
+# Of processes that want to run, for each processor.
+MOST_LOAD = 4.0
+WHO = "What takes it: handful ssh {} ps aux --sort"
+
+
+def of_facts(facts: Facts, stack: str) -> Iterator[Finding]:
+    """Tell of Docker, clock, disk, memory, load and locks."""
+    name = facts.machine
+    try:
+        check_machine(facts)
+        yield Finding(name, f"Docker {facts.docker}")
+    except HandfulError as wrong:
+        yield Finding(name, f"{wrong.message} {wrong.detail}".strip(), wrong.advice)
+    yield from lasting(facts)
+    text = f"load {facts.load:.1f} on {facts.cpus} processors"
+    yield _measured(name, facts.load <= MOST_LOAD * facts.cpus, text, f"{WHO.format(name)} -pcpu")
+    if holder := facts.stack(stack).holder:
+        yield Finding(name, f"at work: {holder}", "It ends by itself. Follow it: handful deploy --attach")
+
+
+def lasting(facts: Facts) -> Iterator[Finding]:
+    """Tell of clock, disk and memory: what a first deploy should not find out by itself."""
+    name = facts.machine
+    late = abs(facts.skew)
+    text = f"its clock is {'right' if late <= MOST_SKEW else f'{late:.0f} s off this computer'}"
+    yield _measured(name, late <= MOST_SKEW, text, "Which is right? There: timedatectl status")
+    share = facts.disk_free / (facts.disk_total or 1)
+    enough = facts.disk_free >= LEAST_DISK and share >= LEAST_SHARE
+    text = f"disk: {facts.disk_free / GIGABYTE:.1f} of {facts.disk_total / GIGABYTE:.1f} GB free"
+    yield _measured(name, enough, text, f"Old images go with: handful prune. Else: handful ssh {name} du -xh /")
+    text = f"memory: {facts.memory_free / GIGABYTE:.1f} of {facts.memory_total / GIGABYTE:.1f} GB free"
+    yield _measured(name, facts.memory_free >= LEAST_MEMORY, text, f"{WHO.format(name)} -rss")
+
+
+def of_survey(survey: Survey, undone: int) -> Iterator[Finding]:
+    """Tell of names, tunnels, upgrades and preparation; `undone`: how many things `prepare` would do."""
+    name = survey.machine
+    text = "it resolves names" if survey.resolves else "it cannot resolve the names of its package sources"
+    yield _measured(name, survey.resolves, text, "See there: /etc/resolv.conf")
+    forwards = survey.sshd.get("allowtcpforwarding", ("yes",))[0] in {"yes", "all", "remote"}
+    text = "sshd makes tunnels" if forwards else "sshd makes no tunnels: images travel whole"
+    yield _measured(name, forwards, text, "Allow them there, in sshd_config: AllowTcpForwarding remote")
+    text = "no restart is due" if not survey.reboot else "upgrades wait for a restart"
+    yield _measured(name, not survey.reboot, text, f"When it suits: handful ssh {name} reboot")
+    text = "it is prepared" if not undone else f"{undone} thing{'s are' if undone > 1 else ' is'} to prepare"
+    yield _measured(name, not undone, text, f"handful machines prepare {name} (before, with --plan: what they are)")
+
+
+def _measured(machine: str, good: bool, text: str, mend: str) -> Finding:  # noqa: FBT001  # private
+    return Finding(machine, text, "" if good else mend)
