@@ -58,6 +58,7 @@ VALUES: dict[str, list[Any]] = {
     "machines.m1.private": ["10.0.0.1", "10.0.0.256", "1.2.3", "01.2.3.4", "::1", 10, None],
     "provider": [None, {}, {"name": "lab"}, {"name": "hetzner"}, {"name": "lab", "image": "debian-12"}, "lab"],
     "provider.image": ["debian-13", "debian-12", "debian-11", None],
+    "network": [{}, {"range": "10.9.0.0/16", "join": "wireguard"}, {"range": "10.9.0.0"}, {"range": "10.9.0.0/33"}, {"join": "no"}, None],
     "packages": [[], ["htop"], ["Htop"], ["-y"], "htop", None],
     "machines.m1": [{"open": [25, "53/udp", "0", 70000, "1/icmp"]}, {"open": [25, "53/udp", 65535]}, {"open": 25}, {"open": [0]}, {"open": ["65536"]}],
     "ssh": [{}, None, {"user": "deploy", "port": 22}, {"user": "-x"}, {"user": None, "port": None}, {"key": "x"}],

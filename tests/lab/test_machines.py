@@ -178,3 +178,55 @@ def served(project: Project) -> dict[str, str]:
         line = ["curl", "-s", "-m", "5", "-H", "Host: a.test", f"http://{address}/up"]
         found[name] = subprocess.run(line, capture_output=True, text=True, check=False).stdout
     return found
+
+
+@pytest.fixture
+def apart(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Three machines that have no network of their own, as far as the file goes."""
+    del lab
+    state, stack, lines = tmp_path_factory.mktemp("apart"), f"apart-{os.getpid()}", list[str]()
+    try:
+        access = lab_provider.up(stack, {"m1": None, "m2": None, "m3": None}, state=state, say=lines.append)
+        make_tiny_image()
+        yield Lab(access, *own_ssh(state, access), stack)
+    finally:
+        lab_provider.down(stack, state, lines.append)
+
+
+def join(project: Project, *machines: str) -> str:
+    """Have these machines in one network, and prepare them."""
+    project.config["machines"] = {name: {"address": project.lab.address(name), "private": f"10.99.0.{name[1:]}"} for name in machines}
+    project.save()
+    return project.handful("machines", "prepare").out
+
+
+def test_machines_are_joined(apart: Lab, tmp_path: Path) -> None:
+    """By WireGuard: an edge reaches an app on another machine; one more comes in, and one goes, and no connection notices."""
+    project = Project(apart, tmp_path, "joined")
+    project.write(web=tiny(machines=["m1"], domains=["a.test"]))
+    project.config |= {"edge": ["m2"], "network": {"range": "10.99.0.0/24"}}
+    said = join(project, "m1", "m2")
+    assert "private network: 10.99.0.1/24, with 10.99.0.2" in said
+    project.handful("deploy")
+    url = f"http://{apart.address('m2')}/up"
+    asked = ["curl", "-s", "-m", "5", "-H", "Host: a.test", url]
+    assert wait_until(lambda: subprocess.run(asked, capture_output=True, text=True, check=False).stdout == "ok")
+    # The keys stay where they were made, and nobody reads them.
+    assert apart.sh("m1", "stat -c %a /var/lib/handful/wireguard.key").strip() == "600"
+    # An address that is made up on the way gets nowhere: only the tunnel's packets come from machines.
+    front = "exec 3<>/dev/tcp/10.99.0.1/20000"
+    assert apart.sh("m2", f"timeout 3 bash -c '{front}' && echo open || echo closed") == "open\n"
+    assert 'iifname "handful" ip saddr { 10.99.0.1, 10.99.0.2 } accept' in apart.sh("m1", "nft list table inet handful")
+    apart.sh("m1", "systemd-run --quiet --unit listener python3 -c 'import socket\nhere = socket.create_server((\"10.99.0.1\", 7000))\nthere, _ = here.accept()\nthere.send(there.recv(1))'")
+    talk = 'import socket, sys\nthere = socket.create_connection(("10.99.0.1", 7000), 10)\nopen("/run/connected", "w").close()\nimport os, time\nwhile not os.path.exists("/run/go"): time.sleep(0.1)\nthere.send(b"x")\nopen("/run/answer", "wb").write(there.recv(1))'
+    wait_until(lambda: "7000" in apart.sh("m1", "ss -Hltn sport = :7000"))
+    apart.sh("m2", f"systemd-run --quiet --unit talker python3 -c '{talk}'")
+    wait_until(lambda: apart.sh("m2", "ls /run/connected", check=False))
+    assert "with 10.99.0.1, 10.99.0.2" in join(project, "m1", "m2", "m3")
+    assert apart.sh("m3", f"timeout 3 bash -c '{front}' && echo open || echo closed") == "open\n"
+    join(project, "m1", "m2")
+    assert apart.sh("m3", f"timeout 3 bash -c '{front}' 2>/dev/null && echo open || echo closed") == "closed\n"
+    apart.sh("m2", "touch /run/go")
+    assert wait_until(lambda: apart.sh("m2", "cat /run/answer 2>/dev/null", check=False)) == "x"
+    apart.reboot("m1")
+    assert wait_until(lambda: subprocess.run(asked, capture_output=True, text=True, check=False).stdout == "ok", 60)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from handful.config.images import Build, Images, Registry, SameImage
+from handful.config.network import Network
 from handful.config.part import Part
 from handful.config.secrets import SecretName, Secrets, SecretUse
 from handful.config.values import (
@@ -41,7 +42,6 @@ from handful.config.values import (
 # Keys of the agreed shape whose capability does not exist yet → the sentence that refuses them.
 # `*` stands for any one name.
 LATER = MappingProxyType({
-    "network": "handful does not join machines in a private network yet",
     "logs": "handful does not keep logs yet: `handful logs` reads what Docker has",
     "images.agent": "the agent does not exist yet",
     "machines.*.size": "handful does not create machines at a provider yet",
@@ -240,6 +240,8 @@ class Config(Part):
     """The machines, by names of your choice."""
     provider: Provider | None = None
     """Who makes the machines that have no address."""
+    network: Network | None = None
+    """The machines' own network; without it, what `private` says is there already."""
     edge: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     """The machines that take public traffic; unless told, each app's own machines do for its domains."""
     packages: tuple[Package, ...] = ()

@@ -26,6 +26,7 @@ VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 REFERENCE = r"^[^\s-][^\s]*$"
 MACHINE_ADDRESS = r"^[A-Za-z0-9_:][A-Za-z0-9._:%-]*$"
 PRIVATE_ADDRESS = rf"^{_BYTE}(\.{_BYTE}){{3}}$"
+RANGE = rf"^{_BYTE}(\.{_BYTE}){{3}}/(1[6-9]|2[0-8])$"
 LOGIN = r"^[^\s@-][^\s]*$"
 DOMAIN = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
 TARGET = r"^/[^:\n]+$"
@@ -51,6 +52,7 @@ MEANING = MappingProxyType({
     LOGIN: "a user name",
     MACHINE_ADDRESS: "an IP address or a host name",
     PRIVATE_ADDRESS: "an IPv4 address, like 10.114.0.1",
+    RANGE: "a range of addresses, like 10.114.0.0/24",
     DOMAIN: "a host name in lower case, like shop.example.com",
     TARGET: "an absolute path in the container, without a colon, like /srv/data",
     URL_PATH: "a path that begins with /, without spaces",

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+# Those that are told by a word, or by none.
+YES = ("firewall", "kernel_wireguard", "wireguard_up", "reboot", "resolves")
+
+
 @dataclass(frozen=True)
 class Survey:
     """One machine, as survey.bash tells it; sizes are bytes.
@@ -20,6 +24,7 @@ class Survey:
     `sshd`: its settings by lower-case name; `port`: that of the very session. `listening`: lines of `ss -Hltnup` but
     for those on loopback. `networks`: ranges that lead somewhere, with the device. `firewall`: it is in force, as
     firewall.bash of now would have it; `own_open` is the stack's part of it, `opened` PORT/PROTOCOL of all stacks.
+    `kernel_wireguard`: the kernel has it; `wireguard_key` is public, `peers` the stack's part of the private network.
     `shared`: other stacks are here, too. `resolves`: it finds the hosts that its packages come from. `files`: those
     that were asked for and are there.
     """
@@ -40,7 +45,6 @@ class Survey:
     packages: frozenset[str] = frozenset()
     docker: str = ""
     swarm: bool = False
-    containers: int = 0
     keeps_time: bool = False
     firewall: bool = False
     own_open: str = ""
@@ -48,6 +52,10 @@ class Survey:
     shared: bool = False
     listening: tuple[str, ...] = ()
     networks: tuple[tuple[str, str], ...] = ()
+    kernel_wireguard: bool = False
+    wireguard_key: str = ""
+    wireguard_up: bool = False
+    peers: str = ""
     reboot: bool = False
     resolves: bool = True
     files: Mapping[str, str] = field(default_factory=dict)
@@ -63,34 +71,34 @@ def read_survey(machine: str, text: str, stack: str) -> Survey:
 
 
 def _survey(machine: str, told: Mapping[str, str], stack: str) -> Survey:
+    said = {name: value.strip() for name, value in told.items()}
     return Survey(
         machine,
-        os=told["os"].strip(),
-        trouble=told["trouble"].strip(),
-        virtual=told["virtual"].strip().replace("none", ""),
-        memory=int(told["memory"]),
-        swap=int(told["swap"]),
-        disk=int(told["disk"]),
-        port=int(told["port"].strip() or 22),
+        os=said["os"],
+        trouble=said["trouble"],
+        virtual=said["virtual"].replace("none", ""),
         sshd=_settings(told["sshd"]),
-        login=told["login"],
         keys=_keys(told["keys"]),
-        user=told.get("user", "").partition(":")[0],
+        user=said.get("user", "").partition(":")[0],
         user_keys=_keys(told.get("user_keys", "")),
-        packages=frozenset(told["packages"].split()),
-        docker=told["docker"].strip(),
-        swarm=told["swarm"].strip() == "active",
-        containers=int(told["containers"]),
-        keeps_time=int(told["time"].strip() or 0) > 0,
-        firewall=bool(told["firewall"].strip()),
+        packages=frozenset(said["packages"].split()),
+        docker=said["docker"],
+        swarm=said["swarm"] == "active",
         own_open=told["own_open"],
-        opened=frozenset(told["opened"].split()),
-        shared=bool(set(told["stacks"].split()) - {stack}),
+        opened=frozenset(said["opened"].split()),
+        shared=bool(set(said["stacks"].split()) - {stack}),
+        wireguard_key=said["wireguard_key"],
+        peers=told["peers"],
         listening=tuple(told["listening"].splitlines()),
         networks=tuple(_pairs(told["networks"])),
-        reboot=bool(told["reboot"].strip()),
-        resolves=bool(told["resolves"].strip()),
         files={name.removeprefix("file:"): text for name, text in told.items() if name.startswith("file:")},
+        login=said["login"],
+        port=int(said["port"] or 22),
+        keeps_time=int(said["time"] or 0) > 0,
+        memory=int(said["memory"]),
+        swap=int(said["swap"]),
+        disk=int(said["disk"]),
+        **{name: bool(said[name]) for name in YES},
     )
 
 

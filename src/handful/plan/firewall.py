@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from handful.plan import network
 from handful.plan.order import edges_of
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 EDGE_PORTS = (80, 443)
 # What handful itself runs is meant to be closed to the world, but for what it opens.
-OWN_PROGRAMS = frozenset({"haproxy", "dnsmasq", "sshd"})
+OWN_PROGRAMS = frozenset({"haproxy", "dnsmasq", "sshd", "wireguard-go"})
 DHCP = frozenset({"68/udp", "546/udp"})
 SS_WORDS = 5
 
@@ -25,6 +26,8 @@ def open_ports(config: Config, machine: str, survey: Survey) -> tuple[str, ...]:
     found = {f"{port}/tcp" for port in (*survey.sshd.get("port", ()), survey.port)}
     edges = {edge for name, app in config.apps.items() if app.domains for edge in edges_of(name, config)}
     found.update(f"{port}/tcp" for port in (EDGE_PORTS if machine in edges else ()))
+    if network.is_joined(config):
+        found.add(f"{network.PORT}/udp")
     found.update(each if "/" in each else f"{each}/tcp" for each in config.machines[machine].open)
     return tuple(sorted(found, key=lambda each: (each.partition("/")[2], int(each.partition("/")[0]))))
 
@@ -32,7 +35,10 @@ def open_ports(config: Config, machine: str, survey: Survey) -> tuple[str, ...]:
 def opening(ports: Iterable[str], config: Config) -> str:
     """Return a stack's part of the firewall, as firewall.bash reads it."""
     lines = [f"{protocol} {port}" for port, _, protocol in (each.partition("/") for each in ports)]
-    return "\n".join([*lines, *(f"from {each.private}" for each in config.machines.values() if each.private)])
+    machines = [each.private for each in config.machines.values() if each.private]
+    # Nobody else's packets come out of the tunnel; elsewhere, an address can be made up.
+    kind = "tunnel" if network.is_joined(config) else "from"
+    return "\n".join([*lines, *(f"{kind} {address}" for address in machines)])
 
 
 def would_close(survey: Survey, ports: Iterable[str], private: str | None) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from handful.errors import PlanRefused
-from handful.plan import firewall
+from handful.plan import firewall, network
 from handful.plan.model import Step
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ SSHD = "/etc/ssh/sshd_config.d/10-handful.conf"
 UPGRADES = "/etc/apt/apt.conf.d/60handful"
 SWAPPINESS = "/etc/sysctl.d/60-handful-swap.conf"
 FIREWALL = "/var/lib/handful/firewall.bash"
-FILES = (DAEMON, SSHD, UPGRADES, SWAPPINESS, FIREWALL)
+WIREGUARD = "/var/lib/handful/wireguard.bash"
+FILES = (DAEMON, SSHD, UPGRADES, SWAPPINESS, FIREWALL, WIREGUARD)
 # Docker's own networks: not those of handful, of most providers, or of most offices.
 POOLS = tuple(f"10.{number}.0.0/16" for number in (212, 220, 222, 224, 226))
 SMALL_MEMORY, LEAST_DISK, GIGABYTE = 4 * 1024**3, 5 * 1024**3, 1024**3
@@ -91,7 +92,7 @@ def prepare(aim: Aim, machine: str, survey: Survey) -> tuple[Task, ...]:
     tasks = [
         *_user(config, survey), *_docker(config, survey), *_packages(config, survey),
         *_file(survey, UPGRADES, UPGRADES_TEXT, "security upgrades"), *_swap(survey),
-        *_firewall(aim, machine, survey), *_sshd(config, survey),
+        *_key(config, survey), *_firewall(aim, machine, survey), *_sshd(config, survey),
     ]
     if not tasks:
         return ()
@@ -102,7 +103,8 @@ def prepare(aim: Aim, machine: str, survey: Survey) -> tuple[Task, ...]:
 def wanted_packages(config: Config) -> tuple[str, ...]:
     """Return every package that may be asked for, on whatever system."""
     docker = {package for packages in DOCKER.values() for package in packages}
-    return tuple(sorted({*PACKAGES, KEEPS_TIME, *docker, *config.packages}))
+    joins = {*network.PACKAGES, network.IN_USERSPACE}
+    return tuple(sorted({*PACKAGES, KEEPS_TIME, *docker, *joins, *config.packages}))
 
 
 def _check(survey: Survey) -> None:
@@ -131,6 +133,8 @@ def _packages(config: Config, survey: Survey) -> Iterable[Task]:
     wanted = {*PACKAGES, *config.packages, *(() if survey.docker else DOCKER[survey.os])}
     if not survey.keeps_time and not survey.virtual:
         wanted.add(KEEPS_TIME)
+    if network.is_joined(config):
+        wanted.update(network.packages(survey))
     missing = tuple(sorted(wanted - survey.packages))
     if missing:
         says = f"packages: {', '.join(missing)}"
@@ -183,6 +187,12 @@ def _swap(survey: Survey) -> Iterable[Task]:
     says = f"swap of {megabytes} MiB"
     yield Task(says, Step("prepare_swap", {"says": says, "megabytes": str(megabytes)}))
     yield from _file(survey, SWAPPINESS, SWAPPINESS_TEXT, "swap", heed=f"sysctl --quiet --load {SWAPPINESS}")
+
+
+def _key(config: Config, survey: Survey) -> Iterable[Task]:
+    if network.is_joined(config) and not survey.wireguard_key:
+        says = "a key for the private network, which stays there"
+        yield Task(says, Step("prepare_key", {"says": says}))
 
 
 def _firewall(aim: Aim, machine: str, survey: Survey) -> Iterable[Task]:

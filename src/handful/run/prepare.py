@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from handful.artifact.script import in_turn, source, stand_alone
-from handful.errors import DeployFailed, HandfulError, Interrupted, LoginRefused, ObserveFailed
+from handful.errors import DeployFailed, HandfulError, Interrupted, LoginRefused, ObserveFailed, PlanRefused
 from handful.facts.survey import Survey, read_survey
 from handful.machine.diagnose import unreachable
 from handful.machine.local import last_lines
 from handful.machine.ssh import ask, through
+from handful.plan.network import is_joined, join, part_of
 from handful.plan.prepare import FILES, Aim, prepare, wanted_packages
 from handful.run.events import read_event
 from handful.run.together import new_stop, side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from handful.machine.access import Access
     from handful.plan.model import Step, Value
@@ -54,10 +56,56 @@ def prepare_all(
     aim = Aim(project.config, project.stack, handful, source("firewall").rstrip("\n"), close)
     work = Work(project, operator, aim, stop, dry)
     errors = side_by_side([partial(_prepare, work, name) for name in names], stop)
+    if is_joined(project.config) and not dry and not stop.is_set():
+        errors += _join(work)
     if stop.is_set():
         raise Interrupted("interrupted while machines were prepared", advice="Go on with: handful machines prepare")
     for error in filter(None, errors):
         raise error
+
+
+def _join(work: Work) -> list[HandfulError | None]:
+    """Have every machine know the keys of all the others that answer: a new one is told to those of before."""
+    machines, surveys = work.project.machines, dict[str, Survey]()
+    looked = side_by_side([partial(_seen, work.project, access) for access in machines.values()])
+    for name, seen in zip(machines, looked, strict=True):
+        if isinstance(seen, Survey) and seen.wireguard_key:
+            surveys[name] = seen
+    try:
+        hosts = {name: _resolved(access) for name, access in machines.items()}
+    except HandfulError as unknown:
+        return [unknown]
+    return side_by_side([partial(_joined, work, survey, surveys, hosts) for survey in surveys.values()], work.stop)
+
+
+def _joined(
+    work: Work, survey: Survey, surveys: Mapping[str, Survey], hosts: Mapping[str, str]
+) -> HandfulError | None:
+    part = part_of(work.project.config, survey.machine, surveys, hosts)
+    step = join(work.project.stack, survey, part, source("wireguard").rstrip("\n"))
+    try:
+        _run(work, work.project.machines[survey.machine], [step] if step else [])
+    except HandfulError as failed:
+        return failed
+    return None
+
+
+def _seen(project: Project, access: Access) -> Survey | HandfulError:
+    try:
+        return surveyed(project, access)
+    except HandfulError as wrong:
+        return wrong
+
+
+def _resolved(access: Access) -> str:
+    """Return the address by which other machines find one. Raises PlanRefused for a name that only ssh here knows."""
+    try:
+        found = socket.getaddrinfo(access.host, None, type=socket.SOCK_DGRAM)
+    except OSError:
+        message = f"{access.host} is a name that only your ssh knows: other machines find {access.name} by its address"
+        raise PlanRefused(message, advice="Write the address itself into handful.yml.") from None
+    address = str(found[0][4][0])
+    return f"[{address}]" if ":" in address else address
 
 
 def surveyed(project: Project, access: Access) -> Survey:

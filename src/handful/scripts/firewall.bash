@@ -1,5 +1,5 @@
 # What may begin from outside of this machine. `bash firewall.bash` puts it in force, `bash firewall.bash check` tells by its exit
-# code whether it is. Each stack here has a file `open`: lines `tcp PORT`, `udp PORT`, and `from ADDRESS` (of machines, which may
+# code whether it is. Each stack here has a file `open`: lines `tcp PORT`, `udp PORT`, and `from ADDRESS` or, by WireGuard alone, `tunnel ADDRESS` (of machines, which may
 # come to every port). The rules see a packet before Docker has turned a published port into a container's.
 set -euo pipefail
 cd "${HANDFUL_ROOT:-/var/lib/handful}"
@@ -8,8 +8,10 @@ wanted=$({ cat stacks/*/open 2>/dev/null || true; printf '%s\n' 'tcp 22' 'udp 68
 listed() { awk -v kind="$1" '$1 == kind { printf "%s%s", separator, $2; separator = ", " }' <<<"$wanted"; }
 rules() {
   local machines inside=
+  machines=$(listed tunnel)
+  [[ -z $machines ]] || inside="iifname handful ip saddr { $machines } accept"
   machines=$(listed from)
-  [[ -z $machines ]] || inside="ip saddr { $machines } accept"
+  [[ -z $machines ]] || inside+="${inside:+; }ip saddr { $machines } accept"
   cat <<RULES
 table inet handful
 delete table inet handful

@@ -50,7 +50,6 @@ fi
 tell packages "$(dpkg-query --show --showformat '${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null | sed -n 's/^installed //p')"
 tell docker "$(asked docker version --format '{{.Server.Version}}')"
 tell swarm "$(asked docker info --format '{{.Swarm.LocalNodeState}}')"
-tell containers "$(asked docker ps --quiet | wc -l)"
 tell time "$(asked systemctl is-active chrony ntpsec systemd-timesyncd | grep -c '^active$' || true)"
 tell firewall "$([[ $(asked systemctl is-enabled handful-firewall.service) != enabled ]] || { bash "$root/firewall.bash" check && echo yes; } || true)"
 tell own_open "$(content "$root/stacks/$stack/open")"
@@ -58,6 +57,10 @@ tell opened "$(cat "$root"/stacks/*/open 2>/dev/null | awk '$1 != "from" { print
 tell stacks "$(asked ls "$root/stacks")"
 tell listening "$(ss -Hltnup | grep -v '127\.0\.0\.\|\[::1\]' || true)"
 tell networks "$(ip -4 route show | awk '$1 ~ /\// { print $1, $3 }')"
+tell kernel_wireguard "$( { [[ -d /sys/module/wireguard ]] || modprobe --dry-run --quiet wireguard 2>/dev/null; } && echo yes || true)"
+tell wireguard_key "$([[ ! -s $root/wireguard.key ]] || wg pubkey <"$root/wireguard.key")"
+tell wireguard_up "$(ip link show handful >/dev/null 2>&1 && [[ $(asked systemctl is-enabled handful-wireguard.service) == enabled ]] && echo yes || true)"
+tell peers "$(content "$root/stacks/$stack/peers")"
 # Whatever host its packages come from.
 host=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -o -m 1 'https\?://[^/: ]*' | sed 's|.*//||' || true)
 tell resolves "$(if [[ -n $host ]]; then asked timeout 5 getent hosts "$host"; else echo unasked; fi)"

@@ -1,0 +1,55 @@
+"""How do machines become one private network? Pure: from the file and what machines told to each one's part of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handful.plan.model import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from handful.config.model import Config
+    from handful.facts.survey import Survey
+
+DEVICE = "handful"
+PORT = 51_820
+PACKAGES = ("wireguard-tools",)
+# In the place of the kernel's, where it has none.
+IN_USERSPACE = "wireguard-go"
+
+
+def is_joined(config: Config) -> bool:
+    """Whether handful itself joins the machines."""
+    if config.network is None or config.network.join == "none":
+        return False
+    return config.network.join == "wireguard" or any(each.address is not None for each in config.machines.values())
+
+
+def packages(survey: Survey) -> tuple[str, ...]:
+    """Return what a machine needs for it."""
+    return PACKAGES if survey.kernel_wireguard else (*PACKAGES, IN_USERSPACE)
+
+
+def part_of(config: Config, machine: str, surveys: Mapping[str, Survey], hosts: Mapping[str, str]) -> str:
+    """Return a machine's part, as wireguard.bash reads it; `hosts` are where the others find each machine.
+
+    A machine that did not tell its key is left out, and comes in with the next try.
+    """
+    length = config.network.range.partition("/")[2] if config.network else "24"
+    lines = [f"address {config.machines[machine].private}/{length}"]
+    for name, each in config.machines.items():
+        key = surveys[name].wireguard_key if name in surveys else ""
+        if name != machine and key:
+            lines.append(f"peer {key} {hosts[name]}:{PORT} {each.private}")
+    return "\n".join(lines)
+
+
+def join(stack: str, survey: Survey, part: str, script: str) -> Step | None:
+    """Return the step that makes a machine's part so; None when it is. `script` is the text of wireguard.bash."""
+    same = survey.files.get("/var/lib/handful/wireguard.bash", "").rstrip("\n") == script
+    if survey.wireguard_up and survey.peers == part and same:
+        return None
+    own, *others = (line.split() for line in part.splitlines())
+    says = f"private network: {own[1]}, with {', '.join(peer[3] for peer in others) or 'nobody yet'}"
+    return Step("prepare_network", {"says": says, "stack": stack, "part": part, "script": script})

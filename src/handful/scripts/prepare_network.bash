@@ -1,0 +1,31 @@
+# Makes this machine's part of the private network so, now and at each boot.
+: "${says:?}" "${stack:?}" "${part:?}" "${script:?}"
+# uses: prelude
+# `part`: see wireguard.bash, whose text is `script`.
+mkdir -p "$root/stacks/$stack"
+put "$root/wireguard.bash" <<<"$script"
+put "$root/stacks/$stack/peers" <<<"$part"
+put /etc/systemd/system/handful-wireguard.service <<UNIT
+[Unit]
+Description=handful: the private network of its machines
+After=network-online.target
+Wants=network-online.target
+Before=docker.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+# A program in the kernel's place stays when this has ended.
+ExecStart=/bin/bash $root/wireguard.bash
+ExecReload=/bin/bash $root/wireguard.bash
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+chmod 644 /etc/systemd/system/handful-wireguard.service
+systemctl daemon-reload
+systemctl --quiet enable handful-wireguard.service
+if systemctl --quiet is-active handful-wireguard.service; then how=reload; else how=start; fi
+systemctl "$how" handful-wireguard.service || fail "the private network is not what it is to be" \
+  "$(journalctl --unit handful-wireguard --lines 5 --no-pager --output cat 2>/dev/null)" "Try there: bash $root/wireguard.bash"
+event prepared "$says"

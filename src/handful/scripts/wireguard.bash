@@ -1,0 +1,29 @@
+# Joins this machine with the others of its stacks, by WireGuard. What is missing comes, what is too much goes, and no other
+# connection notices. Each stack has a file `peers`: a line `address ADDRESS/LENGTH`, and lines `peer KEY HOST:PORT ADDRESS`.
+set -euo pipefail
+cd "${HANDFUL_ROOT:-/var/lib/handful}"
+device=handful
+wanted=$(cat stacks/*/peers 2>/dev/null | sort -u)
+# The kernel's, or a program in its place: that needs the device tun, which not every container has.
+if ! ip link show "$device" >/dev/null 2>&1 && ! ip link add "$device" type wireguard 2>/dev/null; then
+  [[ -e /dev/net/tun ]] || { mkdir -p /dev/net && mknod /dev/net/tun c 10 200; }
+  wireguard-go "$device" >/dev/null 2>&1
+fi
+wg set "$device" listen-port 51820 private-key wireguard.key
+while read -r key; do
+  grep -qF -- "peer $key " <<<"$wanted" || wg set "$device" peer "$key" remove
+done < <(wg show "$device" peers)
+failed=
+while read -r kind key host address; do
+  [[ $kind == peer ]] || continue
+  # A name that cannot be resolved now is no reason to leave out the others.
+  wg set "$device" peer "$key" endpoint "$host" allowed-ips "$address/32" persistent-keepalive 25 || failed+=" $host"
+done <<<"$wanted"
+while read -r kind address _; do
+  [[ $kind != address ]] || ip address replace "$address" dev "$device"
+done <<<"$wanted"
+while read -r address; do
+  grep -qxF -- "address $address" <<<"$wanted" || ip address delete "$address" dev "$device"
+done < <(ip -4 -o address show dev "$device" | awk '{ print $4 }')
+ip link set "$device" mtu 1420 up
+[[ -z $failed ]] || { echo "not reached:$failed" >&2 && exit 1; }
