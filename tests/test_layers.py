@@ -41,6 +41,8 @@ HOMES = {
     "yaml": {"config", "secrets/yamltext.py", "secrets/recipients.py", "secrets/plain.py"},
     "pyrage": {"secrets/age.py"},
     "cryptography": {"secrets/cipher.py", "secrets/generate.py"},
+    "hcloud": {"provider/hetzner.py"},
+    "requests": {"provider/hetzner.py"},
     "bcrypt": {"artifact/registry.py"},
     "rich": {"report"},
     # cli/inside.py hands the terminal over to ssh: that is no conversation with a program, so no business of machine/.

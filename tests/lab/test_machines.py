@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from fake_hetzner import TOKEN, FakeHetzner
 from lab_support import Lab, Project, make_tiny_image, own_ssh, tiny, wait_until
 
 from handful.provider import lab as lab_provider
+from handful.provider import lab_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -230,3 +233,64 @@ def test_machines_are_joined(apart: Lab, tmp_path: Path) -> None:
     assert wait_until(lambda: apart.sh("m2", "cat /run/answer 2>/dev/null", check=False)) == "x"
     apart.reboot("m1")
     assert wait_until(lambda: subprocess.run(asked, capture_output=True, text=True, check=False).stdout == "ok", 60)
+
+
+@pytest.fixture
+def hetzner(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FakeHetzner, Path]]:
+    """A Hetzner Cloud whose servers are machines of a lab, and the folder of the key that lets in there."""
+    del lab
+    state, stack, lines = tmp_path_factory.mktemp("cloud"), f"cloud-{os.getpid()}", list[str]()
+
+    def boot(name: str) -> str:
+        lab_provider.up(stack, {name: None}, state=state, say=lines.append)
+        return lab_provider.access(stack, state)[name].host
+
+    fake = FakeHetzner(boot, lambda name: lab_provider.remove(stack, name))
+    try:
+        make_tiny_image()
+        lab_keys.ensure_key(state / stack)
+        yield fake, state / stack
+    finally:
+        fake.close()
+        lab_provider.down(stack, state, lines.append)
+
+
+def test_a_stack_at_a_provider(lab: Lab, hetzner: tuple[FakeHetzner, Path], tmp_path: Path) -> None:
+    """From nothing to an app that is served, by the user of the file; thrown away, nothing is left there."""
+    fake, keys = hetzner
+    tools, home = tmp_path / "tools", tmp_path / "home"
+    for folder in (tools, home / ".ssh"):
+        folder.mkdir(parents=True)
+    (tools / "ssh").write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -o IdentityFile={keys}/id_ed25519 -o IdentitiesOnly=yes "$@"\n')
+    (tools / "ssh").chmod(0o755)
+    shutil.copy(keys / "id_ed25519.pub", home / ".ssh")
+    variables = {
+        "HOME": str(home), "XDG_STATE_HOME": str(tmp_path / "state"), "HCLOUD_ENDPOINT": fake.endpoint, "HCLOUD_TOKEN": TOKEN,
+        "DOCKER_CONFIG": os.environ.get("DOCKER_CONFIG", str(Path.home() / ".docker")), "SSH_AUTH_SOCK": "",
+    }
+    project = Project(Lab({}, tmp_path / "none", tools, ""), tmp_path, f"cloud-{os.getpid()}", variables=variables)
+    del lab
+    project.config = {
+        "project": project.name, "machines": {"m1": {}, "m2": {"size": "cx32"}}, "ssh": {"user": "deploy"}, "secrets": {"environment": True},
+        "provider": {"name": "hetzner", "region": "fsn1", "size": "cx22", "token": {"secret": "HCLOUD_TOKEN"}},
+        "apps": {"web": tiny(machines=["m1", "m2"], domains=["a.test"])},
+    }
+    project.save()
+    try:
+        assert "m2       is made: it is not there" in project.handful("machines", "plan").out
+        said = project.handful("apply", timeout=400).out
+        assert "making m2: cx32 in fsn1, debian-13" in said
+        assert "user deploy, with the keys of root" in said
+        listed = project.handful("machines", "list").out
+        address = next(line.split()[1] for line in listed.splitlines() if line.startswith("m1"))
+        asked = ["curl", "-s", "-m", "5", "-H", "Host: a.test", f"http://{address}/up"]
+        assert subprocess.run(asked, capture_output=True, text=True, check=False).stdout == "ok"
+        changes = len(fake.changes)
+        assert "nothing to do" in project.handful("apply").out
+        assert len(fake.changes) == changes
+        project.variables["HCLOUD_TOKEN"] = "not-the-one"  # noqa: S105  # a test
+        assert "The token is wrong" in project.handful("machines", "list", code=1).err
+        project.variables["HCLOUD_TOKEN"] = TOKEN
+    finally:
+        project.handful("machines", "destroy", "--all", "--yes")
+    assert not any(fake.kept.values())

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from handful.run.engine import Operator
     from handful.run.project import Project
     from handful.secrets.store import Store
+    from handful.secrets.vault import Vault
 
 # A socket's name has at most 107 bytes; ssh adds a slash, 40 digits, and 17 more while it makes it.
 LONGEST_SOCKETS = 49
@@ -54,7 +55,6 @@ def open_project(environment: str | None = None) -> Project:
     """Load the config, of an environment or the one that was asked for, and find out how its machines are reached."""
     from handful.provider.machines import reach, with_private
     from handful.run.project import Project
-    from handful.secrets.vault import Vault
 
     # As the user left it: pydantic gets a variable of handful's own, which is not for hooks.
     variables = dict(os.environ)
@@ -62,8 +62,15 @@ def open_project(environment: str | None = None) -> Project:
     machines = reach(loaded.config, loaded.stack, lab_state(), sockets())
     terminal = sys.stdin.isatty()
     config = with_private(loaded.config, machines)
-    vault = Vault(config.secrets, open_store(loaded), variables, _asked().mask)
+    vault = open_vault(loaded, variables)
     return Project(config, loaded.stack, loaded.folder, machines, variables, vault, terminal=terminal)
+
+
+def open_vault(loaded: Loaded, variables: Mapping[str, str]) -> Vault:
+    """Return the values of secrets; nothing is read yet. `variables` are the user's environment."""
+    from handful.secrets.vault import Vault
+
+    return Vault(loaded.config.secrets, open_store(loaded), variables, _asked().mask)
 
 
 def open_store(loaded: Loaded) -> Store:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -11,11 +10,12 @@ import click
 
 from handful import __version__
 from handful.cli.common import intent, json_option, lab_state, load_config, open_project, operator, show_lines, sockets
+from handful.cli.provider import provider_of
 from handful.errors import MachineError, UsageError
 from handful.report.table import table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from handful.config.load import Loaded
     from handful.facts.servers import Server
@@ -35,7 +35,7 @@ def machines_command() -> None:
 def list_command() -> None:
     """Show the machines of the file, and those that the provider has of this stack besides."""
     loaded = load_config()
-    provider = _provider(loaded)
+    provider = provider_of(loaded)
     servers = provider.servers() if provider else {}
     rows = []
     for name, machine in loaded.config.machines.items():
@@ -53,7 +53,7 @@ def list_command() -> None:
 def plan_command() -> None:
     """Show which machines `handful machines apply` would make or start. Nothing is changed."""
     loaded = load_config()
-    changes = _changes(loaded, _provider(loaded))
+    changes = _changes(loaded, provider_of(loaded))
     for each in changes:
         click.echo(f"{each.machine:<8} {WORDS[each.action]}: it {each.reason}")
     if not changes:
@@ -76,7 +76,7 @@ def apply_command(*, as_json: bool) -> None:
 def destroy_command(machines: tuple[str, ...], *, every: bool, yes: bool) -> None:
     """Throw machines away, with all that is on them. Their names must be typed, or --yes."""
     loaded = load_config()
-    provider = _provider(loaded)
+    provider = provider_of(loaded)
     if provider is None:
         advice = "Machines that have an address were not made by handful."
         raise UsageError("handful.yml has no provider", advice=advice)
@@ -112,7 +112,7 @@ def prepare_command(machines: tuple[str, ...], *, dry: bool, close: bool, as_jso
 def ensure_machines(lines: Lines) -> None:
     """Have the provider's machines be there and run. Nothing without a provider."""
     loaded = load_config()
-    provider = _provider(loaded)
+    provider = provider_of(loaded)
     if provider is None:
         return
     changes = _changes(loaded, provider)
@@ -121,10 +121,9 @@ def ensure_machines(lines: Lines) -> None:
             name = each.machine
             lines.say(f"{name} {each.reason}, and left alone. It goes with: handful machines destroy {name}")
     due = {each.machine: loaded.config.machines[each.machine].private for each in changes if each.action != "left"}
-    if due:
-        # A machine that is made anew has the address of the one before: a connection to that leads nowhere.
-        _forget_connections(loaded, due)
-        provider.make(due, lines.say)
+    # A machine that is made anew has the address of the one before: a connection to that leads nowhere.
+    _forget_connections(loaded, due)
+    provider.make(due, lines.say)
 
 
 def prepare_named(names: tuple[str, ...], lines: Lines, *, dry: bool = False, close: bool = False) -> None:
@@ -137,13 +136,6 @@ def prepare_named(names: tuple[str, ...], lines: Lines, *, dry: bool = False, cl
         raise UsageError(f"there is no machine {', '.join(sorted(unknown))}", advice=f"There are: {there}")
     who = operator(intent("prepare", project), lines)
     prepare_all(project, who, names or tuple(project.config.machines), __version__, dry=dry, close=close)
-
-
-def _provider(loaded: Loaded) -> Provider | None:
-    from handful.provider.lab_provider import LabProvider
-
-    provider = loaded.config.provider
-    return LabProvider(loaded.stack, lab_state(), provider.image) if provider else None
 
 
 def _changes(loaded: Loaded, provider: Provider | None) -> tuple[MachineChange, ...]:
@@ -172,11 +164,12 @@ def _confirm(loaded: Loaded, names: Iterable[str], wanted: str, *, yes: bool) ->
         raise UsageError("nothing was destroyed: that is another name")
 
 
-def _forget_connections(loaded: Loaded, names: Iterable[str]) -> None:
+def _forget_connections(loaded: Loaded, names: Collection[str]) -> None:
     from handful.machine.ssh import close
-    from handful.provider.lab_access import access
+    from handful.provider.machines import reach
 
-    kept = sockets()
-    with suppress(MachineError):
-        there = access(loaded.stack, lab_state()) if kept else {}
-        close(replace(each, sockets=str(kept)) for name, each in there.items() if name in names)
+    kept, config = sockets(), loaded.config
+    for name in names if kept else ():
+        machines = {each: machine for each, machine in config.machines.items() if each == name}
+        with suppress(MachineError):
+            close(reach(config.model_copy(update={"machines": machines}), loaded.stack, lab_state(), kept).values())

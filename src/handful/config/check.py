@@ -12,6 +12,7 @@ from handful.config.check_app import check_app
 from handful.config.check_docker import check_docker, check_env
 from handful.config.check_files import check_files
 from handful.config.check_network import check_network
+from handful.config.check_provider import check_provider
 from handful.config.check_secrets import check_secrets
 from handful.config.images import SameImage
 from handful.config.tree import KEY, Problem
@@ -32,6 +33,7 @@ def check(config: Config, folder: Path) -> tuple[Problem, ...]:
 
 def _all(config: Config, folder: Path) -> Iterator[Problem]:
     yield from _machines(config)
+    yield from check_provider(config)
     yield from check_network(config)
     yield from check_env(("env",), config.env)
     for name, app in config.apps.items():
@@ -51,13 +53,6 @@ def _machines(config: Config) -> Iterator[Problem]:
     if not config.machines:
         sentence = "there is no machine: write at least one under `machines`"
         yield Problem(("machines", KEY), sentence, relies=(("machines",),))
-    lab = config.provider is not None and config.provider.name == "lab"
-    for name, machine in config.machines.items():
-        spot = ("machines", name)
-        if machine.address is None and not lab:
-            sentence = f"machine {code(name)} has no `address`: write it, or `provider: {{name: lab}}` for a trial"
-            relies = ((*spot, "address"), (*spot, "size"), ("provider",))
-            yield Problem((*spot, KEY), sentence, relies)
     for key in ("address", "private"):
         yield from _same_address(config, key)
 
@@ -127,14 +122,13 @@ def _shared_volumes(config: Config) -> Iterator[Problem]:
 
 def _edges(config: Config) -> Iterator[Problem]:
     """An edge reaches apps on other machines by the private network; both must be in it."""
-    lab = config.provider is not None and config.provider.name == "lab"
     for index, name in enumerate(config.edge or ()):
         spot = ("edge", index)
         if name not in config.machines:
             yield Problem(spot, no_such("machine", name, list(config.machines)), relies=(("machines", name),))
         elif name in (config.edge or ())[:index]:
             yield Problem(spot, f"machine {code(name)} is here twice")
-        for bare in () if lab else _without_private(config, name):
+        for bare in () if config.provider is not None else _without_private(config, name):
             sentence = f"edge {code(name)} reaches apps on other machines: write a `private` address of {code(bare)}"
             yield Problem(spot, sentence, (("machines", bare), ("apps",)), (("machines", bare, KEY),))
 

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from handful.config.images import Build, Images, Registry, SameImage
 from handful.config.network import Network
 from handful.config.part import Part
+from handful.config.provider import Provider
 from handful.config.secrets import SecretName, Secrets, SecretUse
 from handful.config.values import (
     LOGIN,
@@ -36,6 +37,7 @@ from handful.config.values import (
     Wait,
     When,
     Whole,
+    Word,
     Words,
 )
 
@@ -44,11 +46,7 @@ from handful.config.values import (
 LATER = MappingProxyType({
     "logs": "handful does not keep logs yet: `handful logs` reads what Docker has",
     "images.agent": "the agent does not exist yet",
-    "machines.*.size": "handful does not create machines at a provider yet",
     "machines.*.volumes": "handful does not create volumes at a provider yet",
-    "provider.region": "handful does not create machines at a provider yet",
-    "provider.size": "handful does not create machines at a provider yet",
-    "provider.token": "handful does not create machines at a provider yet",
 })
 
 
@@ -59,17 +57,10 @@ class Machine(Part):
     """Where ssh finds it: an IP address, or a host name that your ssh knows."""
     private: Address | None = None
     """Its IPv4 address in the machines' own network: machines that have one share their apps. A lab gives it."""
+    size: Word | None = None
+    """How large the provider makes it, in the provider's words; else as `provider` says."""
     open: tuple[OpenPort, ...] = ()
     """Further ports that are open to the world, like 25 or 53/udp; ssh is, and 80 and 443 are on edges."""
-
-
-class Provider(Part):
-    """Who makes the machines that have no address."""
-
-    name: Literal["lab"]
-    """`lab`: machines made of containers on this computer."""
-    image: Literal["debian-13", "debian-12"] = "debian-13"
-    """The system of the machines that are made."""
 
 
 class Ssh(Part):

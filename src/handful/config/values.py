@@ -38,6 +38,7 @@ _HOST = r"(localhost|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+|[A-Za-z0-9.-]+:[0-9]+)"
 SERVER = rf"^{_HOST}(/[a-z0-9._/-]+)?$"
 _PORT = "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
 OPEN_PORT = rf"^{_PORT}(/(tcp|udp))?$"
+WORD = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 PACKAGE = r"^[a-z0-9][a-z0-9+.-]+$"
 _DAYS = "(Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _DAYS = f"{_DAYS}(-{_DAYS})?"
@@ -60,6 +61,7 @@ MEANING = MappingProxyType({
     SERVER: "a host name, without https://, like registry.example.com or ghcr.io/acme",
     PLATFORM: "a platform, like linux/amd64 or linux/arm64",
     OPEN_PORT: "a port, like 25 or 53/udp",
+    WORD: "a word of letters, digits, dots and dashes",
     PACKAGE: "the name of a package, like htop",
     ROUTE_PATH: "a path that begins with /, of letters, digits, dots, dashes and underscores",
 })
@@ -132,6 +134,7 @@ OpenPort = Annotated[
     str, BeforeValidator(text), Field(pattern=OPEN_PORT),
     WithJsonSchema({"type": ["integer", "string"], "minimum": 1, "maximum": 65535, "pattern": OPEN_PORT}),
 ]
+Word = Annotated[str, Field(pattern=WORD)]
 Package = Annotated[str, Field(pattern=PACKAGE)]
 Words = Annotated[
     tuple[Text, ...],

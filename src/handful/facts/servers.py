@@ -17,6 +17,7 @@ class Server:
     private: str
     state: str
     image: str = ""
+    size: str = ""
 
     @property
     def running(self) -> bool:

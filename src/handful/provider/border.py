@@ -20,7 +20,9 @@ class Provider(Protocol):
     def make(self, wanted: Mapping[str, str | None], say: Callable[[str], None]) -> None:
         """Have machines run (name → private address, None for a free one), and return when ssh answers on each.
 
-        Those that run stay as they are, stopped ones start. Called again after an interruption it makes nothing twice.
+        Those that run stay as they are, stopped ones start. What the stack has besides (network, firewall, keys) comes
+        to be what the file says, also when no machine is wanted. Called again after an interruption, it makes nothing
+        twice.
         """
         ...
 

@@ -29,6 +29,8 @@ class LabProvider:
 
     def make(self, wanted: Mapping[str, str | None], say: Callable[[str], None]) -> None:
         """See Provider."""
+        if not wanted:
+            return
         lab.up(self._stack, wanted, state=self._state, say=say, image=self._image)
 
     def destroy(self, names: Collection[str], say: Callable[[str], None]) -> None:

@@ -1,0 +1,98 @@
+"""What do providers elsewhere have in common: what is wanted of them, and where their machines were found last?"""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from handful.errors import MachineError
+from handful.machine.access import Access
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from handful.facts.servers import Server
+
+SSH_PORT = 22
+UP_SECONDS = 300.0
+# A stack's name and a machine's are labels of everything that is theirs, at every provider.
+STACK, MACHINE = "handful-stack", "handful-machine"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A machine as the file wants it: `private` is its address in the stack's network, "" for any."""
+
+    size: str
+    region: str
+    image: str
+    private: str = ""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a stack wants of a provider: its machines by name, the range of their network, and who is let in.
+
+    `ports`: TCP ports that are open to the world on all of them; `keys`: public keys of those who log in first.
+    """
+
+    stack: str
+    machines: Mapping[str, Spec]
+    range: str
+    ports: tuple[int, ...]
+    keys: tuple[str, ...]
+
+
+def remember(folder: Path, servers: Mapping[str, Server]) -> None:
+    """Write down where a stack's machines are, so that other commands ask nobody; the provider knows better, always."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lines = [f"{each.name} {each.address} {each.private or '-'}\n" for each in servers.values() if each.address]
+    fresh = folder / "servers.new"
+    fresh.write_text("".join(lines), encoding="ascii")
+    fresh.replace(folder / "servers")
+
+
+def remembered(folder: Path, user: str | None, port: int | None) -> dict[str, Access]:
+    """Return how the machines are reached that were found last, by name."""
+    path = folder / "servers"
+    lines = path.read_text(encoding="ascii").splitlines() if path.exists() else []
+    known = str(folder / "known_hosts").replace("%", "%%")
+    options = (f'UserKnownHostsFile="{known}"',)
+    found = {}
+    for name, address, private in (line.split() for line in lines):
+        found[name] = Access(name, address, None if private == "-" else private, user or "root", port, options)
+    return found
+
+
+def forget_host_keys(folder: Path, addresses: Iterable[str]) -> None:
+    """An address that is given anew has another host key."""
+    path, gone = folder / "known_hosts", set(addresses)
+    if path.exists():
+        kept = [line for line in path.read_text(encoding="utf-8").splitlines() if line.split(" ")[0] not in gone]
+        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+
+def wait_for_ssh(addresses: Mapping[str, str], say: Callable[[str], None], seconds: float = UP_SECONDS) -> None:
+    """Return when sshd answers at each address, by machine. Raises MachineError, naming those where it does not."""
+    deadline, waiting = time.monotonic() + seconds, dict(addresses)
+    if waiting:
+        say(f"waiting for ssh of {', '.join(waiting)}")
+    while waiting:
+        waiting = {name: address for name, address in waiting.items() if not _answers(address)}
+        if waiting and time.monotonic() > deadline:
+            names = ", ".join(f"{name} ({address})" for name, address in waiting.items())
+            message = f"ssh does not answer after {seconds:.0f} s: {names}"
+            advice = "They are kept: look at the provider's console, then: handful machines apply"
+            raise MachineError(message, advice=advice)
+        time.sleep(0.2 if waiting else 0)
+
+
+def _answers(address: str) -> bool:
+    try:
+        with socket.create_connection((address, SSH_PORT), timeout=2) as connection:
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False
