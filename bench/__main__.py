@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 # Those on one machine come first: the others add machines to the lab.
 NAMES = (
-    "cli", "deploy-change", "deploy-nothing", "rollback", "status", "secrets", "images", "switch", "rtt", "machines"
+    "cli", "deploy-change", "deploy-nothing", "rollback", "status", "secrets", "images", "prepare", "switch", "rtt",
+    "machines",
 )
 # A module `secrets` would be taken for Python's own.
 MODULES = MappingProxyType({"secrets": "with_secrets"})

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from fake_hetzner import TOKEN, FakeHetzner
+from fake_cloud import TOKEN
+from fake_hetzner import FakeHetzner
 from lab_support import Lab, Project, make_tiny_image, own_ssh, tiny, wait_until
 
 from handful.provider import lab as lab_provider

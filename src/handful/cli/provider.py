@@ -24,16 +24,22 @@ def provider_of(loaded: Loaded) -> Provider | None:
         from handful.provider.lab_provider import LabProvider
 
         return LabProvider(loaded.stack, lab_state(), provider.image)
+    from handful.provider.machines import folder_of
+
+    wanted, token, folder = _wanted(loaded), _token(loaded), folder_of(lab_state(), loaded.stack)
+    # Their variables are those of the vendors' own programs.
+    if provider.name == "digitalocean":
+        from handful.provider import digitalocean
+
+        endpoint = os.environ.get("DIGITALOCEAN_API_URL", digitalocean.ENDPOINT)
+        return digitalocean.DigitalOcean(wanted, token, folder, endpoint=endpoint)
     try:
-        from handful.provider.hetzner import ENDPOINT, Hetzner
+        from handful.provider import hetzner
     except ImportError as missing:
         message = f"for machines at Hetzner, handful needs what is not installed: {missing.name}"
         raise UsageError(message, advice='Install it with: pip install "handful[hetzner]"') from None
-    from handful.provider.machines import folder_of
-
-    folder = folder_of(lab_state(), loaded.stack)
-    # The variable is that of Hetzner's own programs.
-    return Hetzner(_wanted(loaded), _token(loaded), folder, endpoint=os.environ.get("HCLOUD_ENDPOINT", ENDPOINT))
+    endpoint = os.environ.get("HCLOUD_ENDPOINT", hetzner.ENDPOINT)
+    return hetzner.Hetzner(wanted, token, folder, endpoint=endpoint)
 
 
 def _token(loaded: Loaded) -> str:

@@ -33,6 +33,9 @@ def check_provider(config: Config) -> Iterator[Problem]:
         if getattr(provider, key) is None:
             yield Problem(("provider", KEY), f"{provider.name} needs `{key}`", (("provider", key),))
     for name in made:
+        if provider.name == "digitalocean" and config.machines[name].private is not None:
+            sentence = "digitalocean gives private addresses by itself: leave it out"
+            yield Problem(("machines", name, "private", KEY), sentence)
         if config.machines[name].size is None and provider.size is None:
             sentence = f"machine {code(name)} needs a `size`, here or under `provider`"
             yield Problem(("machines", name, KEY), sentence, (("machines", name, "size"), ("provider", "size")))
