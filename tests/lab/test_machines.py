@@ -6,6 +6,8 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -234,6 +236,52 @@ def test_machines_are_joined(apart: Lab, tmp_path: Path) -> None:
     assert wait_until(lambda: apart.sh("m2", "cat /run/answer 2>/dev/null", check=False)) == "x"
     apart.reboot("m1")
     assert wait_until(lambda: subprocess.run(asked, capture_output=True, text=True, check=False).stdout == "ok", 60)
+    docker_is_upgraded(project, url)
+
+
+# On a machine: a package source with a docker.io that is the one of now, but for its version.
+NEWER = """
+set -e
+mkdir -p /srv/newer && cd /srv/newer
+apt-get -q update >/dev/null && apt-get -q download docker.io >/dev/null 2>&1
+dpkg-deb --raw-extract docker.io_*.deb x && rm docker.io_*.deb
+sed -i 's/^Version: .*/&+newer/' x/DEBIAN/control
+dpkg-deb --build -Zgzip -z1 x docker.io.deb >/dev/null
+{ dpkg-deb --field docker.io.deb; echo "Filename: ./docker.io.deb"; echo "Size: $(stat -c %s docker.io.deb)"; echo "SHA256: $(sha256sum docker.io.deb | cut -d ' ' -f 1)"; } >Packages
+echo 'deb [trusted=yes] file:/srv/newer ./' >/etc/apt/sources.list.d/newer.list
+"""
+
+
+def docker_is_upgraded(project: Project, url: str) -> None:
+    """While an edge and an app behind it serve: no request fails, no container starts anew."""
+    assert "there is nothing newer" in project.handful("machines", "upgrade").out
+    for machine in ("m1", "m2"):
+        project.sh(NEWER, machine)
+    started = "docker inspect --format '{{.State.StartedAt}}' $(docker ps -q) | sort"
+    before = [project.sh(started, machine) for machine in ("m1", "m2")]
+    asking, answers = threading.Event(), list[int]()
+
+    def ask() -> None:
+        while not asking.is_set():
+            request = urllib.request.Request(url, headers={"Host": "a.test"})  # noqa: S310  # of the lab
+            try:
+                with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310  # likewise
+                    answers.append(answer.status)
+            except OSError:
+                answers.append(0)
+            asking.wait(0.01)
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    try:
+        said = project.handful("machines", "upgrade").out
+    finally:
+        asking.set()
+        asker.join()
+    assert said.count("and what runs went on: docker.io") == 2
+    assert set(answers) == {200}
+    assert len(answers) > 100
+    assert [project.sh(started, machine) for machine in ("m1", "m2")] == before
 
 
 @pytest.fixture

@@ -220,8 +220,12 @@ def _fresh(project: Project, facts: Mapping[str, Facts], what: str) -> tuple[str
 
     One that exists, and has Docker, may serve others on ports that would be closed: a person says that.
     """
+    from handful.plan.network import is_joined
+
     config = project.config
-    made = {name for name, machine in config.machines.items() if machine.address is None and what == "apply"}
+    # Whoever writes `network` wants machines joined, those that exist, too.
+    joined = is_joined(config)
+    made = {name for name, each in config.machines.items() if what == "apply" and (each.address is None or joined)}
     return tuple(name for name, here in facts.items() if here.bare or (name in made and not here.prepared))
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from handful.plan.machines import MachineChange
     from handful.provider.border import Provider
     from handful.report.lines import Lines
+    from handful.run.project import Project
 
 WORDS = MappingProxyType({"make": "is made", "start": "is started", "left": "is left alone"})
 
@@ -109,6 +110,21 @@ def prepare_command(machines: tuple[str, ...], *, dry: bool, close: bool, as_jso
     prepare_named(machines, show_lines(as_json=as_json, verbose=False), dry=dry, close=close)
 
 
+@machines_command.command("upgrade")
+@click.argument("machines", nargs=-1)
+@json_option
+def upgrade_command(machines: tuple[str, ...], *, as_json: bool) -> None:
+    """Upgrade Docker on machines (all, or those named), one after the other; what runs goes on meanwhile.
+
+    To what the machines' package sources have. The next machine's turn comes when the one before serves as it did.
+    """
+    from handful.run.upgrade import upgrade_all
+
+    project = open_project()
+    names = _known(project, machines)
+    upgrade_all(project, operator(intent("upgrade", project), show_lines(as_json=as_json, verbose=False)), names)
+
+
 def ensure_machines(lines: Lines) -> None:
     """Have the provider's machines be there and run. Nothing without a provider."""
     loaded = load_config()
@@ -131,11 +147,17 @@ def prepare_named(names: tuple[str, ...], lines: Lines, *, dry: bool = False, cl
     from handful.run.prepare import prepare_all
 
     project = open_project()
+    names = _known(project, names)
+    who = operator(intent("prepare", project), lines)
+    prepare_all(project, who, names, __version__, dry=dry, close=close)
+
+
+def _known(project: Project, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the machines of these names; all, when there are none."""
     if unknown := set(names) - project.config.machines.keys():
         there = ", ".join(project.config.machines)
         raise UsageError(f"there is no machine {', '.join(sorted(unknown))}", advice=f"There are: {there}")
-    who = operator(intent("prepare", project), lines)
-    prepare_all(project, who, names or tuple(project.config.machines), __version__, dry=dry, close=close)
+    return names or tuple(project.config.machines)
 
 
 def _changes(loaded: Loaded, provider: Provider | None) -> tuple[MachineChange, ...]:

@@ -175,17 +175,21 @@ def _carry_out(work: Work, access: Access, tasks: Sequence[Task]) -> None:
 
 def _run(work: Work, access: Access, steps: Sequence[Step]) -> None:
     """Carry steps out on a machine, in one session. Whoever goes away meanwhile does not stop it."""
-    if not steps:
-        return
+    if steps:
+        run_through(access, in_turn(steps), work.operator, work.stop)
+
+
+def run_through(access: Access, script: str, operator: Operator, stop: Stop) -> None:
+    """Run a script that says what it does in events. Raises why it failed."""
     failed: list[Event] = []
 
     def hear(line: str) -> None:
-        event = read_event(line, access.name, time.monotonic() - work.operator.started)
+        event = read_event(line, access.name, time.monotonic() - operator.started)
         if event.kind == "failed":
             failed.append(event)
-        work.operator.on_event(event)
+        operator.on_event(event)
 
-    ended = through(access, f"HANDFUL_JSON=1\n{in_turn(steps)}", hear, work.stop.is_set)
+    ended = through(access, f"HANDFUL_JSON=1\n{script}", hear, stop.is_set)
     if failed:
         data = failed[0].data
         message = f"{access.name}: {failed[0].text}"
@@ -193,5 +197,5 @@ def _run(work: Work, access: Access, steps: Sequence[Step]) -> None:
     if ended.cut:
         raise unreachable(access, ended.err)
     if ended.status != 0:
-        advice = f"Try again: handful machines prepare {access.name}"
-        raise DeployFailed(f"{access.name} could not be prepared", detail=last_lines(ended.err), advice=advice)
+        message = f"{access.name}: the script ended with exit code {ended.status}"
+        raise DeployFailed(message, detail=last_lines(ended.err), advice="Try again; what was done is not done twice.")
