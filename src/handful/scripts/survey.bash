@@ -47,7 +47,7 @@ if [[ -n $user ]]; then
   home=$(asked getent passwd "$user" | cut -d : -f 6)
   tell user_keys "$(asked cat -- "$home/.ssh/authorized_keys")"
 fi
-tell packages "$(asked dpkg-query --show --showformat '${db:Status-Status} ${Package}\n' "${packages[@]}" | sed -n 's/^installed //p')"
+tell packages "$({ dpkg-query --show --showformat '${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null || true; } | sed -n 's/^installed //p')"
 tell docker "$(asked docker version --format '{{.Server.Version}}')"
 tell swarm "$(asked docker info --format '{{.Swarm.LocalNodeState}}')"
 tell time "$(asked systemctl is-active chrony ntpsec systemd-timesyncd | grep -c '^active$' || true)"
