@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Part(BaseModel):
     """A map of handful.yml: its keys are fixed, its values cannot be changed after loading."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
