@@ -62,4 +62,4 @@ def test_every_name_has_a_bench(monkeypatch: pytest.MonkeyPatch) -> None:
     main = runpy.run_path(str(BENCH / "__main__.py"), run_name="bench")
     names, files = main["NAMES"], {name: main["MODULES"].get(name, name.replace("-", "_")) for name in main["NAMES"]}
     missing = [name for name, file in files.items() if "measure" not in runpy.run_path(str(BENCH / f"{file}.py"))]
-    assert (len(names), missing) == (10, [])
+    assert (len(names), missing) == (11, [])

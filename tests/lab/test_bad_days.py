@@ -216,7 +216,7 @@ def test_machine_unreachable(project: Project) -> None:
 
 
 def test_login_refused(project: Project) -> None:
-    """A user whom the machine does not know: ssh's own words, and what to do."""
+    """A user whom the machine does not know: ssh's own words, and what to do. A machine in use is not changed for it."""
     project.write(web=tiny())
     project.config["ssh"]["user"] = "nobody-here"
     project.save()
@@ -224,6 +224,8 @@ def test_login_refused(project: Project) -> None:
     assert "refuses the login of nobody-here" in said.err
     assert "authorized_keys" in said.err
     assert "Permission denied" in said.err
+    assert "If nobody-here is to be made there: handful machines prepare m1" in said.err
+    assert project.sh("getent passwd nobody-here || ls /etc/ssh/sshd_config.d/10-handful.conf || echo as before").endswith("as before\n")
 
 
 def test_host_key_changed(project: Project, lab: Lab) -> None:

@@ -145,6 +145,11 @@ class Project:
         assert said.code == code, f"handful {' '.join(words)} ended with {said.code}, not {code}:\n{said.all}"
         return said
 
+    def doctor(self) -> str:
+        """Return what `handful doctor --json` says, whether all is well or not."""
+        line = [sys.executable, "-m", "handful", "doctor", "--json"]
+        return subprocess.run(line, cwd=self.folder, env=self.environ, capture_output=True, text=True, check=False, timeout=120).stdout
+
     def at_a_terminal(self, *words: str, answers: dict[str, str], timeout: float = 120) -> str:
         """Run `handful` to its end at a terminal of its own, where each question gets its answer; return what it showed."""
         ours, theirs = os.openpty()

@@ -184,8 +184,8 @@ def _ready(what: str, lines: Lines, *, wait: bool, skip_down: bool) -> tuple[Pro
     project = open_project()
     try:
         facts = look_at(project, lines, wait=wait, skip_down=skip_down, check=what == "apply")
-    except LoginRefused:
-        _let_in(project, lines)
+    except LoginRefused as refused:
+        _let_in(project, lines, refused)
         facts = look_at(project, lines, wait=wait, skip_down=skip_down, check=what == "apply")
     if fresh := _fresh(project, facts, what):
         from handful.cli.machines import prepare_named
@@ -196,12 +196,22 @@ def _ready(what: str, lines: Lines, *, wait: bool, skip_down: bool) -> tuple[Pro
     return project, facts
 
 
-def _let_in(project: Project, lines: Lines) -> None:
-    """Prepare machines that do not know the user of the file yet, as new ones do not."""
+def _let_in(project: Project, lines: Lines, refused: LoginRefused) -> None:
+    """Prepare new machines, which do not know the user of the file yet.
+
+    One that is in use may know others: it is the user's name that is wrong, or a person who must say so.
+    """
     from handful.cli.machines import prepare_named
+    from handful.run.prepare import first_look
 
     found = observed(project, whole=False)
-    prepare_named(tuple(name for name, each in found.items() if isinstance(each, LoginRefused)), lines)
+    names = tuple(name for name, each in found.items() if isinstance(each, LoginRefused))
+    for name in names:
+        _, survey = first_look(project, name)
+        if survey.docker and project.config.machines[name].address is not None:
+            make = f"If {project.config.ssh.user} is to be made there: handful machines prepare {name}"
+            raise LoginRefused(refused.message, detail=refused.detail, advice=f"{refused.advice}\n{make}")
+    prepare_named(names, lines)
 
 
 def _warn_at_first(project: Project, facts: Mapping[str, Facts], lines: Lines) -> None:

@@ -127,7 +127,7 @@ def surveyed(project: Project, access: Access) -> Survey:
 def _prepare(work: Work, name: str) -> HandfulError | None:
     began = time.monotonic()
     try:
-        access, survey = _first_look(work.project, name)
+        access, survey = first_look(work.project, name)
         tasks = prepare(work.aim, name, survey)
         if work.dry:
             for task in tasks:
@@ -145,7 +145,7 @@ def _prepare(work: Work, name: str) -> HandfulError | None:
     return None
 
 
-def _first_look(project: Project, name: str) -> tuple[Access, Survey]:
+def first_look(project: Project, name: str) -> tuple[Access, Survey]:
     """Return by which login a machine was seen, and what it is: a new one does not know the user of the file yet."""
     access = project.machines[name]
     try:
