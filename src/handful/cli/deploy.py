@@ -197,10 +197,7 @@ def _ready(what: str, lines: Lines, *, wait: bool, skip_down: bool) -> tuple[Pro
 
 
 def _let_in(project: Project, lines: Lines, refused: LoginRefused) -> None:
-    """Prepare new machines, which do not know the user of the file yet.
-
-    One that is in use may know others: it is the user's name that is wrong, or a person who must say so.
-    """
+    """Prepare new machines, which do not know the user of the file yet; one in use waits for a person to say so."""
     from handful.cli.machines import prepare_named
     from handful.run.prepare import first_look
 
@@ -211,7 +208,9 @@ def _let_in(project: Project, lines: Lines, refused: LoginRefused) -> None:
         if survey.docker and project.config.machines[name].address is not None:
             make = f"If {project.config.ssh.user} is to be made there: handful machines prepare {name}"
             raise LoginRefused(refused.message, detail=refused.detail, advice=f"{refused.advice}\n{make}")
-    prepare_named(names, lines)
+    # A login that only failed for a moment names nobody, and nobody would be everybody.
+    if names:
+        prepare_named(names, lines)
 
 
 def _warn_at_first(project: Project, facts: Mapping[str, Facts], lines: Lines) -> None:

@@ -11,7 +11,8 @@ put /etc/systemd/system/handful-firewall.service <<UNIT
 [Unit]
 Description=handful: what may begin from outside of this machine
 DefaultDependencies=no
-After=local-fs.target
+# That one begins by removing all rules, where the owner has it enabled.
+After=local-fs.target nftables.service
 Before=network-pre.target docker.service
 Wants=network-pre.target
 
