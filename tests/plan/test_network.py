@@ -35,10 +35,14 @@ def test_who_joins() -> None:
 
 
 def test_a_machine_knows_all_others_that_have_told_their_key() -> None:
-    """One that is away comes in with the next try; those that know each other already are not touched for it."""
+    """One that never told it comes in with the next try; one that is away is not lost; one that the file lost goes."""
     assert part_of(config(), "m1", SURVEYS, HOSTS) == PART
     away = {name: each for name, each in SURVEYS.items() if name != "m3"}
     assert part_of(config(), "m1", away, HOSTS) == PART.rpartition("\n")[0]
+    known = {**away, "m1": replace(SURVEYS["m1"], peers=PART)}
+    assert part_of(config(), "m1", known, HOSTS) == PART
+    two = config({name: MACHINES[name] for name in ("m1", "m2")})
+    assert part_of(two, "m1", known, HOSTS) == PART.rpartition("\n")[0]
     done = replace(SURVEYS["m1"], wireguard_up=True, peers=PART, files={"/var/lib/handful/wireguard.bash": "# script\n"})
     assert join("shop", done, PART, "# script") is None
     for undone in (replace(done, wireguard_up=False), replace(done, peers=""), replace(done, files={})):

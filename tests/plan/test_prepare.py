@@ -160,6 +160,8 @@ LISTENING = (
 
 def test_nobody_is_closed_out_silently() -> None:
     """Who serves the world on a port is named, with what to write; `--close` closes; so it is with what is open already."""
+    second = 'tcp LISTEN 0 9 *:2022 *:* users:(("sshd",pid=5,fd=1))'
+    assert would_close(replace(NEW, listening=(second,)), ["22/tcp"], None) == ("2022/tcp (sshd)",)
     with pytest.raises(PlanRefused) as refused:
         tasks(replace(NEW, listening=LISTENING))
     assert refused.value.message == "m1 serves the world on 25/tcp (master), 53/udp (named), which handful would close"

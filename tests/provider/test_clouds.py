@@ -226,6 +226,14 @@ def test_what_is_wrong_is_told_with_what_there_is(
 
 
 @each_vendor
+def test_where_all_machines_exist_nothing_is_made(vendor: Vendor, fake: FakeCloud, tmp_path: Path) -> None:
+    """A provider in the file is no reason for a network."""
+    wanted = Wanted("shop", {}, "10.114.0.0/24", (22,), KEYS)
+    vendor.provider(wanted, TOKEN, tmp_path, endpoint=fake.endpoint, poll_seconds=0.01).make({}, lambda _: None)
+    assert fake.changes == []
+
+
+@each_vendor
 def test_nothing_that_answers(vendor: Vendor, fake: FakeCloud, tmp_path: Path) -> None:
     """Is told as that."""
     one = Try(vendor, fake, tmp_path)

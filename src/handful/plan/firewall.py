@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 EDGE_PORTS = (80, 443)
 # What handful itself runs is meant to be closed to the world, but for what it opens.
-OWN_PROGRAMS = frozenset({"haproxy", "dnsmasq", "sshd", "wireguard-go"})
+OWN_PROGRAMS = frozenset({"haproxy", "dnsmasq", "wireguard-go"})
 DHCP = frozenset({"68/udp", "546/udp"})
 SS_WORDS = 5
 

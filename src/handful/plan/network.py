@@ -34,14 +34,17 @@ def packages(survey: Survey) -> tuple[str, ...]:
 def part_of(config: Config, machine: str, surveys: Mapping[str, Survey], hosts: Mapping[str, str]) -> str:
     """Return a machine's part, as wireguard.bash reads it; `hosts` are where the others find each machine.
 
-    A machine that did not tell its key is left out, and comes in with the next try.
+    One that is away keeps its line, so that nobody loses it; one that never told its key comes in with the next try.
     """
+    before = {line.split()[-1]: line for line in surveys[machine].peers.splitlines() if line.startswith("peer ")}
     length = config.network.range.partition("/")[2] if config.network else "24"
     lines = [f"address {config.machines[machine].private}/{length}"]
     for name, each in config.machines.items():
         key = surveys[name].wireguard_key if name in surveys else ""
         if name != machine and key:
             lines.append(f"peer {key} {hosts[name]}:{PORT} {each.private}")
+        elif name != machine and str(each.private) in before:
+            lines.append(before[str(each.private)])
     return "\n".join(lines)
 
 

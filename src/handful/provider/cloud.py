@@ -75,6 +75,11 @@ def forget_host_keys(folder: Path, addresses: Iterable[str]) -> None:
         path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
 
+def bare_key(public: str) -> tuple[str, ...]:
+    """Return kind and key of a public key, without the comment."""
+    return tuple(public.split()[:2])
+
+
 def wait_for_ssh(addresses: Mapping[str, str], say: Callable[[str], None], seconds: float = UP_SECONDS) -> None:
     """Return when sshd answers at each address, by machine. Raises MachineError, naming those where it does not."""
     deadline, waiting = time.monotonic() + seconds, dict(addresses)

@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 
 from handful.errors import MachineError
 from handful.facts.servers import Server
-from handful.provider.cloud import forget_host_keys, remember, wait_for_ssh
+from handful.provider.cloud import bare_key, forget_host_keys, remember, wait_for_ssh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -59,6 +59,8 @@ class DigitalOcean:
 
     def make(self, wanted: Mapping[str, str | None], say: Callable[[str], None]) -> None:
         """See Provider. Network, firewall and keys come to be what the file says, too."""
+        if not self._wanted.machines:
+            return
         here = self._droplets()
         vpc, keys = self._vpc(say), self._keys(say)
         self._firewall(say)
@@ -172,13 +174,13 @@ class DigitalOcean:
 
     def _keys(self, say: Callable[[str], None]) -> list[int]:
         """A key is there once in an account, whoever has put it there."""
-        there = {_bare(each["public_key"]): each["id"] for each in self._every("/v2/account/keys", "ssh_keys")}
+        there = {bare_key(each["public_key"]): each["id"] for each in self._every("/v2/account/keys", "ssh_keys")}
         for public, name in self._key_names().items():
-            if _bare(public) not in there:
+            if bare_key(public) not in there:
                 say(f"adding the ssh key {name}")
                 made = self._call("POST", "/v2/account/keys", {"name": name, "public_key": public})
-                there[_bare(public)] = made["ssh_key"]["id"]
-        return [there[_bare(public)] for public in self._wanted.keys]
+                there[bare_key(public)] = made["ssh_key"]["id"]
+        return [there[bare_key(public)] for public in self._wanted.keys]
 
     def _key_names(self) -> dict[str, str]:
         return {public: f"{self._name}-{public.split()[-1]}" for public in self._wanted.keys}
@@ -231,8 +233,3 @@ def _opened(inbound: list[dict[str, Any]]) -> set[tuple[str, str]]:
         (f"{rule['protocol']} {str(rule.get('ports', '')).replace('all', '0') or '0'}",
          ",".join(sorted(rule["sources"].get("addresses", ())))) for rule in inbound
     }
-
-
-def _bare(public: str) -> tuple[str, ...]:
-    """Return kind and key, without the comment."""
-    return tuple(public.split()[:2])

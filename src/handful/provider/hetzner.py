@@ -18,7 +18,7 @@ from requests import RequestException
 
 from handful.errors import MachineError
 from handful.facts.servers import Server
-from handful.provider.cloud import MACHINE, STACK, forget_host_keys, remember, wait_for_ssh
+from handful.provider.cloud import MACHINE, STACK, bare_key, forget_host_keys, remember, wait_for_ssh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -66,6 +66,8 @@ class Hetzner:
 
     def make(self, wanted: Mapping[str, str | None], say: Callable[[str], None]) -> None:
         """See Provider. Network, firewall and keys come to be what the file says, too."""
+        if not self._wanted.machines:
+            return
         with _told():
             network, firewall, keys = self._network(say), self._firewall(say), self._keys(say)
             here = self._servers()
@@ -168,15 +170,15 @@ class Hetzner:
 
     def _keys(self, say: Callable[[str], None]) -> list[BoundSSHKey]:
         """A key is there once in a project, whoever has put it there."""
-        there = {_bare(key.public_key or ""): key for key in self._client.ssh_keys.get_all()}
+        there = {bare_key(key.public_key or ""): key for key in self._client.ssh_keys.get_all()}
         keys = []
         for number, public in enumerate(self._wanted.keys, 1):
-            if _bare(public) not in there:
+            if bare_key(public) not in there:
                 name = f"{self._wanted.stack}-{number}-{public.split()[-1]}"
                 say(f"adding the ssh key {name}")
                 labels = {STACK: self._wanted.stack}
-                there[_bare(public)] = self._client.ssh_keys.create(name, public, labels=labels)
-            keys.append(there[_bare(public)])
+                there[bare_key(public)] = self._client.ssh_keys.create(name, public, labels=labels)
+            keys.append(there[bare_key(public)])
         return keys
 
 
@@ -203,8 +205,3 @@ def _server(name: str, server: BoundServer) -> Server:
 
 def _rule(protocol: str, port: str | None) -> FirewallRule:
     return FirewallRule("in", protocol, list(EVERYWHERE), port=port)
-
-
-def _bare(public: str) -> tuple[str, ...]:
-    """Return kind and key, without the comment."""
-    return tuple(public.split()[:2])

@@ -71,6 +71,9 @@ def _join(work: Work) -> list[HandfulError | None]:
     for name, seen in zip(machines, looked, strict=True):
         if isinstance(seen, Survey) and seen.wireguard_key:
             surveys[name] = seen
+        else:
+            again = f"did not tell its key: to join it, once it is there: handful machines prepare {name}"
+            work.operator.tell("prepared", again, name)
     try:
         hosts = {name: _resolved(access) for name, access in machines.items()}
     except HandfulError as unknown:

@@ -1,10 +1,6 @@
 # Upgrades Docker to what the machine's package sources have. What runs goes on meanwhile, by live-restore; without that it is not begun.
 : "${stack:?}"
-# uses: prelude
-apt() {
-  DEBIAN_FRONTEND=noninteractive apt-get --quiet --option DPkg::Lock::Timeout=300 \
-    --option Dpkg::Options::=--force-confdef --option Dpkg::Options::=--force-confold "$@" 2>&1
-}
+# uses: prelude lib_apt
 running() { docker ps --no-trunc --format '{{.ID}} {{.Names}}' | sort; }
 version() { docker version --format '{{.Server.Version}}'; }
 
@@ -12,7 +8,7 @@ version() { docker version --format '{{.Server.Version}}'; }
 mapfile -t packages < <({ dpkg-query --show --showformat '${db:Status-Status} ${Package}\n' \
   docker.io docker-cli containerd runc docker-ce docker-ce-cli containerd.io docker-buildx-plugin 2>/dev/null || true; } | sed -n 's/^installed //p')
 ((${#packages[@]})) || fail "Docker did not come from packages of the distribution, or of Docker's own" "" "Upgrade it the way it was installed."
-said=$(apt update) || fail "apt cannot read its lists of packages" "$(tail -n 5 <<<"$said")" "Is the machine's network right? Try there: apt-get update"
+update_lists
 before=$(version)
 newer=$(apt --simulate install --only-upgrade "${packages[@]}" | sed -n 's/^Inst \([^ ]*\).*/\1/p' | tr '\n' ' ')
 if [[ -z $newer ]]; then
