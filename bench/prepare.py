@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Self
 
 import yaml
 
-from handful.plan.prepare import DOCKER, PACKAGES
+from handful.plan import docker
+from handful.plan.prepare import PACKAGES
 from harness.pairs import Limit, Pairs, Result
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Bare:
 
     def install(self, machine: str) -> float:
         """Return how many seconds the packages alone take that handful installs."""
-        packages = " ".join((*PACKAGES, *DOCKER["debian 13"]))
+        packages = " ".join((*PACKAGES, *docker.PACKAGES["debian 13"]))
         line = ["docker", "exec", f"handful-lab-{self._stack}.{machine}", "sh", "-c", f"{INSTALL}{packages}"]
         began = time.monotonic()
         subprocess.run(line, check=True, capture_output=True)

@@ -41,14 +41,16 @@ HOMES = {
     "yaml": {"config", "secrets/yamltext.py", "secrets/recipients.py", "secrets/plain.py"},
     "pyrage": {"secrets/age.py"},
     "cryptography": {"secrets/cipher.py", "secrets/generate.py"},
-    "hcloud": {"provider/hetzner.py"},
+    "hcloud": {"provider/hetzner.py", "provider/hetzner_parts.py"},
+    "boto3": {"provider/aws.py"},
+    "botocore": {"provider/aws.py"},
     "requests": {"provider/hetzner.py"},
     "bcrypt": {"artifact/registry.py"},
     "rich": {"report"},
     # cli/inside.py hands the terminal over to ssh: that is no conversation with a program, so no business of machine/.
     "subprocess": {"machine", "artifact", "cli/inside.py"},
     "threading": {"run/engine.py", "run/together.py"},
-    "concurrent": {"run/doctor.py", "run/engine.py", "run/together.py", "secrets/vault.py"},
+    "concurrent": {"run/audit.py", "run/engine.py", "run/together.py", "secrets/vault.py"},
     "multiprocessing": set(),
     "asyncio": set(),
 }

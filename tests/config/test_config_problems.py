@@ -67,7 +67,7 @@ apps:
   worker: {image: {app: 5}, machines: [m1], needs: [db]}
 """
     assert problems(text) == (
-        'handful.yml:2:18: `name` is "labb", but must be `lab`, `hetzner` or `digitalocean`',
+        'handful.yml:2:18: `name` is "labb", but must be `lab`, `hetzner`, `digitalocean` or `aws`',
         "handful.yml:5:9: unknown key `imge`; did you mean `image`?",
         "handful.yml:5:33: there is no machine `m3`: there are m1 and m2",
         "handful.yml:6:25: `app` is 5, but must be text: put it in quotes",

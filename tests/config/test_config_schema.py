@@ -59,6 +59,14 @@ VALUES: dict[str, list[Any]] = {
     "provider": [None, {}, {"name": "lab"}, {"name": "hetzner"}, {"name": "lab", "image": "debian-12"}, "lab"],
     "provider.image": ["debian-13", "debian-12", "debian-11", None],
     "network": [{}, {"range": "10.9.0.0/16", "join": "wireguard"}, {"range": "10.9.0.0"}, {"range": "10.9.0.0/33"}, {"join": "no"}, None],
+    "docker": [
+        None, {}, {"repository": "https://x.test/debian", "key": "a.asc"}, {"repository": "file:/srv/x", "key": "a.asc", "version": "5:28.5.2*"},
+        {"repository": "x.test", "key": "a.asc"}, {"repository": "https://x.test", "key": "a.asc", "version": "a b"}, {"key": "a.asc"}, "x",
+    ],
+    "machines.m2": [
+        {"volumes": {"data": "40g"}, "fixed_address": True}, {"volumes": {"Data": "40g"}}, {"volumes": {"data": "0g"}}, {"fixed_address": "yes"},
+        {"volumes": ["data"]},
+    ],
     "packages": [[], ["htop"], ["Htop"], ["-y"], "htop", None],
     "machines.m1": [{"open": [25, "53/udp", "0", 70000, "1/icmp"]}, {"open": [25, "53/udp", 65535]}, {"open": 25}, {"open": [0]}, {"open": ["65536"]}],
     "ssh": [{}, None, {"user": "deploy", "port": 22}, {"user": "-x"}, {"user": None, "port": None}, {"key": "x"}],

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
-import threading
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from fake_cloud import TOKEN
-from fake_hetzner import FakeHetzner
-from lab_support import Lab, Project, make_tiny_image, own_ssh, tiny, wait_until
+from lab_support import Lab, Project, asking, make_tiny_image, own_ssh, tiny, wait_until
 
 from handful.provider import lab as lab_provider
-from handful.provider import lab_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,12 +141,76 @@ def what_serves_the_world_is_not_closed_silently(bare: Lab, project: Project) ->
     assert not is_open(bare.address("m2"), 18099)
 
 
+# On a machine without Docker: a repository of Docker's own packages, signed by a key of its own. They are the distribution's, under other names.
+REPOSITORY = """
+set -e
+apt-get -q update >/dev/null && apt-get -q install -y --no-install-recommends gnupg apt-utils >/dev/null 2>&1
+mkdir -p /srv/own/dists/trixie/stable/binary-$(dpkg --print-architecture) /srv/own/pool && cd /srv/own/pool
+apt-get -q download docker.io docker-cli >/dev/null 2>&1
+repack() { # OLD NEW VERSION
+  dpkg-deb --raw-extract "$1"_*.deb "$2"
+  sed -i "s/^Package: .*/Package: $2/; s/^Version: .*/Version: $3/; /^\\(Conflicts\\|Breaks\\|Replaces\\|Recommends\\|Suggests\\|Source\\):/d" "$2/DEBIAN/control"
+  dpkg-deb --build -Zgzip -z1 "$2" "$2_$3.deb" >/dev/null
+}
+nothing() {
+  mkdir -p "$1/DEBIAN"
+  printf 'Package: %s\nVersion: 1\nArchitecture: all\nMaintainer: nobody\nDescription: a test\n' "$1" >"$1/DEBIAN/control"
+  dpkg-deb --build "$1" "$1.deb" >/dev/null
+}
+for version in 5:28.5.1 5:28.5.2; do repack docker.io docker-ce "$version" && rm -r docker-ce; repack docker-cli docker-ce-cli "$version" && rm -r docker-ce-cli; done
+nothing containerd.io && nothing docker-buildx-plugin
+rm -f docker.io_* docker-cli_* && rm -rf containerd.io docker-buildx-plugin
+cd /srv/own
+apt-ftparchive packages pool >dists/trixie/stable/binary-$(dpkg --print-architecture)/Packages
+apt-ftparchive -o APT::FTPArchive::Release::Suite=trixie -o APT::FTPArchive::Release::Components=stable release dists/trixie >Release && mv Release dists/trixie/
+export GNUPGHOME=/root/keys && mkdir -m 700 $GNUPGHOME
+gpg --batch --quiet --passphrase '' --quick-generate-key test default default never 2>/dev/null
+gpg --batch --quiet --clearsign --output dists/trixie/InRelease dists/trixie/Release
+gpg --armor --export
+"""
+
+
+def test_docker_comes_from_its_own_packages(lab: Lab, tmp_path: Path) -> None:
+    """In the version of the file, held there; with another key, nothing is installed."""
+    name = f"own-{os.getpid()}"
+    del lab
+    try:
+        access = lab_provider.up(name, {"m1": None}, state=tmp_path / "state", say=lambda _: None, image="debian-13", bare=True)
+        own = Lab(access, *own_ssh(tmp_path / "state", access), name)
+        project = Project(own, tmp_path, "own")
+        project.write(machines=("m1",))
+        project.config["docker"] = {"repository": "file:/srv/own", "key": "docker.asc", "version": "5:28.5.1*"}
+        project.save()
+        (tmp_path / "docker.asc").write_text(own.sh("m1", REPOSITORY))
+        key = (tmp_path / "docker.asc").read_text()
+        (tmp_path / "docker.asc").write_text("no key\n")
+        assert "apt cannot read its lists of packages" in project.handful("machines", "prepare", code=1).err
+        assert own.sh("m1", "type dockerd || echo none").endswith("none\n")
+        (tmp_path / "docker.asc").write_text(key)
+        assert "m1       is prepared" in project.handful("machines", "prepare", timeout=300).out
+        assert "Pin: version 5:28.5.1*" in own.sh("m1", "cat /etc/apt/preferences.d/handful-docker")
+        installed = "dpkg-query --show --showformat '${Package} ${Version}\n' 'docker*' | sort"
+        assert "docker-ce 5:28.5.1\n" in own.sh("m1", installed)
+        assert own.sh("m1", "docker version --format '{{.Server.Version}}'")
+        assert "there is nothing newer" in project.handful("machines", "upgrade").out
+        project.config["docker"]["version"] = "5:28.5.2*"
+        project.save()
+        assert "Docker is held at 5:28.5.2*" in project.handful("machines", "prepare").out
+        assert "what runs went on: docker-ce docker-ce-cli" in project.handful("machines", "upgrade").out
+        assert "docker-ce 5:28.5.2\n" in own.sh("m1", installed)
+    finally:
+        lab_provider.down(name, tmp_path / "state", lambda _: None)
+
+
 def test_a_stack_is_made_and_thrown_away(lab: Lab, tmp_path: Path) -> None:
     """`apply` on an empty computer ends with the app served; a machine that is lost comes back; nothing stays in the end."""
     project = Project(lab, tmp_path, f"made-{os.getpid()}", variables={"XDG_STATE_HOME": str(tmp_path / "state")})
     project.config = {
-        "project": project.name, "provider": {"name": "lab"}, "machines": {"m1": {}, "m2": {}},
-        "apps": {"web": tiny(machines=["m1", "m2"], domains=["a.test"])},
+        "project": project.name, "provider": {"name": "lab"}, "machines": {"m1": {}, "m2": {"volumes": {"data": "1g"}}},
+        "apps": {
+            "web": tiny(machines=["m1", "m2"], domains=["a.test"]),
+            "db": tiny(machines=["m2"], volumes={"store": "/store"}),
+        },
     }
     project.save()
     mine = ["docker", "ps", "-aq", "--filter", f"label=handful.lab={project.name}"]
@@ -161,22 +219,82 @@ def test_a_stack_is_made_and_thrown_away(lab: Lab, tmp_path: Path) -> None:
         assert "is prepared, in" in project.handful("apply", timeout=400).out
         assert served(project) == {"m1": "ok", "m2": "ok"}
         assert "nothing to do" in project.handful("apply").out
-        subprocess.run(["docker", "rm", "-fv", f"handful-lab-{project.name}.m2"], check=True, capture_output=True)
+        subprocess.run(["docker", "rm", "-fv", f"handful-lab-{project.name}.m1"], check=True, capture_output=True)
         listed = project.handful("machines", "list").out
         assert "not made yet" in listed
         project.handful("apply", timeout=400)
         assert served(project) == {"m1": "ok", "m2": "ok"}
+        the_firewall_follows(project)
+        a_machine_is_replaced(project)
+        machines_are_taken_out(project)
         refused = project.handful("machines", "destroy", "m2", code=2, stdin="m1\n")
+        assert "m2 has the volumes data. They go with it." in refused.err
         assert "nothing was destroyed" in refused.err
         assert "has no machine m3" in project.handful("machines", "destroy", "m3", "--yes", code=2).err
         project.handful("machines", "destroy", "m2", stdin="m2\n")
-        assert len(subprocess.run(mine, capture_output=True, text=True, check=True).stdout.split()) == 1
+        assert subprocess.run(mine, capture_output=True, text=True, check=True).stdout == ""
+        assert "the lab of" in project.handful("status", code=1).err
     finally:
         project.handful("machines", "destroy", "--all", "--yes")
     assert subprocess.run(mine, capture_output=True, text=True, check=True).stdout == ""
-    network = ["docker", "network", "ls", "-q", "--filter", f"label=handful.lab={project.name}"]
-    assert subprocess.run(network, capture_output=True, text=True, check=True).stdout == ""
+    for kind in ("network", "volume"):
+        left = ["docker", kind, "ls", "-q", "--filter", f"label=handful.lab={project.name}"]
+        assert subprocess.run(left, capture_output=True, text=True, check=True).stdout == ""
     assert not list((tmp_path / "state").rglob("id_ed25519"))
+
+
+def the_firewall_follows(project: Project) -> None:
+    """A deploy opens what the file opens since, on machines that handful has prepared."""
+    opened = "cat /var/lib/handful/stacks/*/open"
+    project.config["machines"]["m1"]["open"] = [2525]
+    project.save()
+    assert "m1       firewall: open to the world are 22, 80, 443, 2525" in project.handful("deploy").out
+    assert "tcp 2525\n" in project.handful("ssh", "m1", opened).out
+    assert "2525" not in project.handful("ssh", "m2", opened).out
+
+
+def a_machine_is_replaced(project: Project) -> None:
+    """By one command: what lies on its volume is there again, what was on its own disk is not."""
+    project.handful("exec", "db", "/bin/busybox", "sh", "-c", "echo precious >/store/it")
+    project.handful("ssh", "m2", "touch /root/lost")
+    assert project.handful("ssh", "m2", "ls /var/lib/handful/disks/data").out == f"{project.name}.store\n"
+    refused = project.handful("machines", "replace", "m9", "--yes", code=2)
+    assert "Those are: m1, m2" in refused.err
+    said = project.handful("machines", "replace", "m2", stdin="yes\nm2\n", timeout=400)
+    assert "m2 has the volumes data. They are kept." in said.err
+    assert served(project) == {"m1": "ok", "m2": "ok"}
+    assert project.handful("exec", "db", "/bin/busybox", "cat", "/store/it").out == "precious\n"
+    assert project.handful("ssh", "m2", "ls /root").out == ""
+
+
+def machines_are_taken_out(project: Project) -> None:
+    """One without volumes goes, with all that ran there; one with volumes is kept, and said."""
+    apps, machines = project.config["apps"], project.config["machines"]
+    store, apps["web"]["machines"] = apps.pop("db"), ["m1"]
+    second = machines.pop("m2")
+    project.save()
+    assert "m2       goes, with the next handful apply: it is not in the file" in project.handful("machines", "plan").out
+    said = project.handful("apply", timeout=400).out
+    assert "m2 is kept: it has the volumes store" in said
+    machines["m2"], apps["db"], apps["web"]["machines"] = second, store, ["m2"]
+    del machines["m1"]
+    project.save()
+    with asking(f"http://{address_of(project, 'm2')}/up", "a.test") as answers:
+        project.handful("deploy")
+        wait_until(lambda: 200 in answers)
+        answers.clear()
+        said = project.handful("apply", timeout=400).out
+    assert f"removed m1 (handful-lab-{project.name}.m1)" in said
+    assert set(answers) == {200}
+    assert served(project) == {"m2": "ok"}
+    assert project.handful("ssh", "m2", "cat /var/lib/handful/stacks/*/open").out.count("from ") == 1
+    assert project.handful("exec", "db", "/bin/busybox", "cat", "/store/it").out == "precious\n"
+
+
+def address_of(project: Project, machine: str) -> str:
+    """Return a machine's address."""
+    listed = project.handful("machines", "list").out
+    return next(line.split()[1] for line in listed.splitlines() if line.startswith(f"{machine} "))
 
 
 def served(project: Project) -> dict[str, str]:
@@ -262,87 +380,9 @@ def docker_is_upgraded(project: Project, url: str) -> None:
         project.sh(NEWER, machine)
     started = "docker inspect --format '{{.State.StartedAt}}' $(docker ps -q) | sort"
     before = [project.sh(started, machine) for machine in ("m1", "m2")]
-    asking, answers = threading.Event(), list[int]()
-
-    def ask() -> None:
-        while not asking.is_set():
-            request = urllib.request.Request(url, headers={"Host": "a.test"})  # noqa: S310  # of the lab
-            try:
-                with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310  # likewise
-                    answers.append(answer.status)
-            except OSError:
-                answers.append(0)
-            asking.wait(0.01)
-
-    asker = threading.Thread(target=ask)
-    asker.start()
-    try:
+    with asking(url, "a.test") as answers:
         said = project.handful("machines", "upgrade").out
-    finally:
-        asking.set()
-        asker.join()
     assert said.count("and what runs went on: docker.io") == 2
     assert set(answers) == {200}
     assert len(answers) > 100
     assert [project.sh(started, machine) for machine in ("m1", "m2")] == before
-
-
-@pytest.fixture
-def hetzner(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FakeHetzner, Path]]:
-    """A Hetzner Cloud whose servers are machines of a lab, and the folder of the key that lets in there."""
-    del lab
-    state, stack, lines = tmp_path_factory.mktemp("cloud"), f"cloud-{os.getpid()}", list[str]()
-
-    def boot(name: str) -> str:
-        lab_provider.up(stack, {name: None}, state=state, say=lines.append)
-        return lab_provider.access(stack, state)[name].host
-
-    fake = FakeHetzner(boot, lambda name: lab_provider.remove(stack, name))
-    try:
-        make_tiny_image()
-        lab_keys.ensure_key(state / stack)
-        yield fake, state / stack
-    finally:
-        fake.close()
-        lab_provider.down(stack, state, lines.append)
-
-
-def test_a_stack_at_a_provider(lab: Lab, hetzner: tuple[FakeHetzner, Path], tmp_path: Path) -> None:
-    """From nothing to an app that is served, by the user of the file; thrown away, nothing is left there."""
-    fake, keys = hetzner
-    tools, home = tmp_path / "tools", tmp_path / "home"
-    for folder in (tools, home / ".ssh"):
-        folder.mkdir(parents=True)
-    (tools / "ssh").write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -o IdentityFile={keys}/id_ed25519 -o IdentitiesOnly=yes "$@"\n')
-    (tools / "ssh").chmod(0o755)
-    shutil.copy(keys / "id_ed25519.pub", home / ".ssh")
-    variables = {
-        "HOME": str(home), "XDG_STATE_HOME": str(tmp_path / "state"), "HCLOUD_ENDPOINT": fake.endpoint, "HCLOUD_TOKEN": TOKEN,
-        "DOCKER_CONFIG": os.environ.get("DOCKER_CONFIG", str(Path.home() / ".docker")), "SSH_AUTH_SOCK": "",
-    }
-    project = Project(Lab({}, tmp_path / "none", tools, ""), tmp_path, f"cloud-{os.getpid()}", variables=variables)
-    del lab
-    project.config = {
-        "project": project.name, "machines": {"m1": {}, "m2": {"size": "cx32"}}, "ssh": {"user": "deploy"}, "secrets": {"environment": True},
-        "provider": {"name": "hetzner", "region": "fsn1", "size": "cx22", "token": {"secret": "HCLOUD_TOKEN"}},
-        "apps": {"web": tiny(machines=["m1", "m2"], domains=["a.test"])},
-    }
-    project.save()
-    try:
-        assert "m2       is made: it is not there" in project.handful("machines", "plan").out
-        said = project.handful("apply", timeout=400).out
-        assert "making m2: cx32 in fsn1, debian-13" in said
-        assert "user deploy, with the keys of root" in said
-        listed = project.handful("machines", "list").out
-        address = next(line.split()[1] for line in listed.splitlines() if line.startswith("m1"))
-        asked = ["curl", "-s", "-m", "5", "-H", "Host: a.test", f"http://{address}/up"]
-        assert subprocess.run(asked, capture_output=True, text=True, check=False).stdout == "ok"
-        changes = len(fake.changes)
-        assert "nothing to do" in project.handful("apply").out
-        assert len(fake.changes) == changes
-        project.variables["HCLOUD_TOKEN"] = "not-the-one"  # noqa: S105  # a test
-        assert "The token is wrong" in project.handful("machines", "list", code=1).err
-        project.variables["HCLOUD_TOKEN"] = TOKEN
-    finally:
-        project.handful("machines", "destroy", "--all", "--yes")
-    assert not any(fake.kept.values())

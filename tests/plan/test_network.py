@@ -11,7 +11,7 @@ from handful.config.check_network import check_network
 from handful.config.model import Config
 from handful.facts.survey import Survey
 from handful.plan.firewall import open_ports, opening
-from handful.plan.network import is_joined, join, packages, part_of
+from handful.plan.network import follows, is_joined, join, packages, part_of
 
 MACHINES = {f"m{number}": {"address": f"192.0.2.{number}", "private": f"10.99.0.{number}"} for number in (1, 2, 3)}
 HOSTS = {name: told["address"] for name, told in MACHINES.items()}
@@ -51,6 +51,16 @@ def test_a_machine_knows_all_others_that_have_told_their_key() -> None:
         assert step.values["says"] == "private network: 10.99.0.1/24, with 10.99.0.2, 10.99.0.3"
 
 
+def test_a_part_that_follows_the_file() -> None:
+    """All machines that are there now are in it, and nobody besides those of the file."""
+    assert follows(config(), PART, MACHINES)
+    assert not follows(config(), PART.rpartition("\n")[0], MACHINES)
+    assert follows(config(), PART.rpartition("\n")[0], ["m1", "m2"])
+    assert not follows(config({name: MACHINES[name] for name in ("m1", "m2")}), PART, ["m1", "m2"])
+    assert not follows(config(), "", MACHINES)
+    assert follows(config(join="none"), "", MACHINES)
+
+
 def test_the_kernels_is_taken_where_it_is_there() -> None:
     """Else a program."""
     assert packages(Survey("m1", kernel_wireguard=True)) == ("wireguard-tools",)
@@ -61,7 +71,7 @@ def test_only_the_tunnel_brings_what_comes_from_machines() -> None:
     """Its port is open; an address alone opens nothing."""
     ports = open_ports(config(), "m1", Survey("m1"))
     assert ports == ("22/tcp", "51820/udp")
-    assert opening(ports, config()) == "tcp 22\nudp 51820\ntunnel 10.99.0.1\ntunnel 10.99.0.2\ntunnel 10.99.0.3"
+    assert opening(config(), "m1", ["22/tcp"]) == "ssh 22\nudp 51820\ntunnel 10.99.0.1\ntunnel 10.99.0.2\ntunnel 10.99.0.3"
 
 
 @pytest.mark.parametrize(("machines", "network", "sentence"), [

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from handful.config.model import Config
 from handful.errors import PlanRefused
 from handful.facts.survey import Survey
-from handful.plan.firewall import open_ports, opening, would_close
+from handful.plan.docker import DAEMON, HELD, KEY, OWN_PACKAGES, SOURCE
+from handful.plan.docker import PACKAGES as DOCKER
+from handful.plan.firewall import follows, open_ports, opening, provider_ports, would_close
 from handful.plan.prepare import (
-    DAEMON,
-    DOCKER,
     FIREWALL,
     KEEPS_TIME,
     PACKAGES,
+    PREPARED,
     SSHD,
     SSHD_TEXT,
     SWAPPINESS,
@@ -25,14 +26,16 @@ from handful.plan.prepare import (
     UPGRADES,
     UPGRADES_TEXT,
     Aim,
-    Task,
     prepare,
-)  # fmt: skip
+)
+
+if TYPE_CHECKING:
+    from handful.plan.task import Task
 
 APPS = {"web": {"image": "x:1", "machines": ["m1"], "port": 8000, "domains": ["a.test"]}}
 MACHINES = {"m1": {"address": "192.0.2.1", "private": "10.1.0.1"}, "m2": {"address": "192.0.2.2", "private": "10.1.0.2"}}
 NEW = Survey("m1", "debian 13", memory=8 * 1024**3, disk=20 * 1024**3, keys=("ssh-ed25519 AAAA ann",))
-PORTS = "tcp 22\ntcp 80\ntcp 443\nfrom 10.1.0.1\nfrom 10.1.0.2"
+PORTS = "ssh 22\ntcp 80\ntcp 443\nfrom 10.1.0.1\nfrom 10.1.0.2"
 
 
 def config(**more: Any) -> Config:
@@ -40,9 +43,11 @@ def config(**more: Any) -> Config:
     return Config.model_validate({"project": "shop", "machines": MACHINES, "apps": APPS, **more})
 
 
-def tasks(survey: Survey, machine: str = "m1", *, close: bool = False, **more: Any) -> tuple[Task, ...]:
+def tasks(
+    survey: Survey, machine: str = "m1", *, close: bool = False, devices: dict[str, dict[str, str]] | None = None, **more: Any
+) -> tuple[Task, ...]:
     """Return what is to be done."""
-    return prepare(Aim(config(**more), "shop", "1.0", "# rules", close), machine, survey)
+    return prepare(Aim(config(**more), "shop", "1.0", "# rules", close, devices or {}, "KEY"), machine, survey)
 
 
 def steps(survey: Survey, **more: Any) -> list[tuple[str, str]]:
@@ -55,6 +60,7 @@ def prepared(**changes: Any) -> Survey:
     """Return a machine on which nothing is left to do."""
     daemon = {"log-driver": "json-file", "log-opts": {}, "live-restore": True, "default-address-pools": []}
     files = {DAEMON: json.dumps(daemon), SSHD: SSHD_TEXT.format(root="prohibit-password"), UPGRADES: UPGRADES_TEXT, FIREWALL: "# rules\n"}
+    files[PREPARED] = json.dumps({"handful": "1.0", "packages": []})
     packages = frozenset({*PACKAGES, *DOCKER["debian 13"], KEEPS_TIME})
     told = {"docker": "26.1", "packages": packages, "keeps_time": True, "firewall": True, "own_open": PORTS, "files": files}
     return replace(NEW, **{**told, **changes})
@@ -84,6 +90,8 @@ def test_a_machine_that_is_prepared_is_left_alone() -> None:
     ({"files": {}, "packages": frozenset(PACKAGES)}, [("prepare_docker", ""), ("prepare_file", UPGRADES), ("prepare_firewall", ""), ("prepare_file", SSHD)]),
     ({"firewall": False}, [("prepare_firewall", "")]),
     ({"own_open": "tcp 22"}, [("prepare_firewall", "")]),
+    ({"sshd": {"passwordauthentication": ("yes",)}}, [("prepare_file", SSHD)]),
+    ({"sshd": {"passwordauthentication": ("no",), "kbdinteractiveauthentication": ("no",)}}, []),
     ({"keeps_time": False, "packages": frozenset(PACKAGES)}, [("prepare_packages", KEEPS_TIME)]),
     ({"keeps_time": False, "packages": frozenset(PACKAGES), "virtual": "docker"}, []),
     ({"memory": 2 * 1024**3}, [("prepare_swap", ""), ("prepare_file", SWAPPINESS)]),
@@ -152,7 +160,7 @@ def test_what_cannot_be_prepared_is_refused(changes: dict[str, Any], message: st
 LISTENING = (
     'tcp LISTEN 0 100 0.0.0.0:25 0.0.0.0:* users:(("master",pid=1,fd=1))',
     'udp UNCONN 0 0 [::]:53 [::]:* users:(("named",pid=2,fd=1))',
-    'tcp LISTEN 0 100 *:80 *:* users:(("haproxy",pid=3,fd=1))',
+    'tcp LISTEN 0 100 *:80 *:* users:(("nginx",pid=3,fd=1))',
     'tcp LISTEN 0 100 10.1.0.1:5432 0.0.0.0:* users:(("postgres",pid=4,fd=1))',
     "tcp LISTEN 0 100 0.0.0.0:22 0.0.0.0:*",
 )
@@ -169,7 +177,8 @@ def test_nobody_is_closed_out_silently() -> None:
     assert tasks(replace(NEW, listening=LISTENING), close=True)
     opened = {"machines": {**MACHINES, "m1": {**MACHINES["m1"], "open": [25, "53/udp"]}}}
     assert "tcp 25\n" in tasks(replace(NEW, listening=LISTENING), **opened)[3].step.values["open"]
-    assert would_close(replace(NEW, listening=LISTENING, opened=frozenset({"25/tcp", "53/udp"})), ["22/tcp"], "10.1.0.1") == ()
+    opened_by_others = frozenset({"25/tcp", "53/udp"})
+    assert would_close(replace(NEW, listening=LISTENING, opened=opened_by_others), ["22/tcp", "80/tcp"], "10.1.0.1") == ()
 
 
 def test_what_is_open() -> None:
@@ -178,4 +187,69 @@ def test_what_is_open() -> None:
     assert open_ports(config(), "m2", survey) == ("22/tcp", "2222/tcp")
     assert open_ports(config(), "m1", survey) == ("22/tcp", "80/tcp", "443/tcp", "2222/tcp")
     assert open_ports(config(edge=["m2"]), "m1", survey) == ("22/tcp", "2222/tcp")
-    assert opening(["22/tcp", "53/udp"], config()) == "tcp 22\nudp 53\nfrom 10.1.0.1\nfrom 10.1.0.2"
+    opened = config(machines={**MACHINES, "m2": {**MACHINES["m2"], "open": ["53/udp"]}})
+    assert opening(opened, "m2", ["22/tcp"]) == "ssh 22\nudp 53\nfrom 10.1.0.1\nfrom 10.1.0.2"
+
+
+def test_a_firewall_that_follows_the_file() -> None:
+    """Where sshd listens is the machine's; another domain, port or machine is the file's."""
+    assert follows(config(), "m1", PORTS)
+    assert follows(config(), "m1", PORTS.replace("ssh 22", "ssh 22\nssh 2222"))
+    assert not follows(config(edge=["m2"]), "m1", PORTS)
+    assert not follows(config(), "m2", PORTS)
+    assert not follows(config(), "m1", "")
+    more = {**MACHINES, "m3": {"address": "192.0.2.3", "private": "10.1.0.3"}}
+    assert not follows(config(machines=more), "m1", PORTS)
+
+
+def test_what_the_provider_lets_in() -> None:
+    """What is open on any of the machines that it makes, with its protocol."""
+    machines = {"m1": {"open": [25]}, "m2": {"open": ["53/udp"]}, "m9": {"address": "192.0.2.9", "open": [99], "private": "10.1.0.9"}}
+    told = config(machines=machines, provider={"name": "lab"}, apps={"web": {**APPS["web"], "machines": ["m2"]}})
+    assert provider_ports(told) == ("22/tcp", "25/tcp", "80/tcp", "443/tcp", "53/udp")
+
+
+DISK = {"m1": {"volumes": {"data": 40 * 1024**3}}}
+
+
+def test_volumes_come_into_their_places() -> None:
+    """And grow there; one that nobody knows of is told."""
+    told = {"machines": DISK, "provider": {"name": "lab"}, "apps": {}}
+    (task, *_) = [each for each in tasks(NEW, devices={"m1": {"data": "/dev/x"}}, **told) if each.step.script == "prepare_volume"]
+    assert task.step.values == {"says": "volume data: mounted at /var/lib/handful/disks/data", "name": "data", "device": "/dev/x"}
+    with pytest.raises(PlanRefused, match="m1 has no volume data that handful knows of"):
+        tasks(NEW, **told)
+    for state, scripts in (("whole", []), ("grown", ["prepare_volume"])):
+        found = tasks(replace(NEW, disks={"data": state}), **told)
+        assert [each.step.script for each in found if each.step.script == "prepare_volume"] == scripts
+
+
+def test_dockers_own_packages() -> None:
+    """In the version of the file; not where Docker is of another origin, and none over one that is ill."""
+    told = {"docker": {"repository": "https://packages.test/debian", "key": "docker.asc", "version": "5:28.5.2*"}}
+    found = {each.step.values["path"]: each.step.values["text"] for each in tasks(NEW, **told) if each.step.script == "prepare_file"}
+    assert found[KEY] == "KEY"
+    assert "Suites: trixie\n" in found[SOURCE]
+    assert "Pin: version 5:28.5.2*\n" in found[HELD]
+    (packages,) = (each.step.values["packages"] for each in tasks(NEW, **told) if each.step.script == "prepare_packages")
+    assert set(OWN_PACKAGES) <= set(packages.split())
+    assert "docker.io" not in packages.split()
+    assert tasks(prepared(), **told) == ()
+    with pytest.raises(PlanRefused, match="Docker is on m1, and does not answer"):
+        tasks(replace(NEW, dockerd="installed"))
+
+
+def test_what_dockerd_was_told_is_not_said_again() -> None:
+    """Both together keep it from starting."""
+    survey = replace(NEW, docker="26.1", dockerd="/usr/sbin/dockerd -H fd:// --log-driver=journald --bip 10.9.0.1/24")
+    text = json.loads(tasks(survey)[0].step.values["text"])
+    assert text == {"live-restore": True}
+
+
+def test_who_prepared_it_is_written_down() -> None:
+    """By another handful, or with other packages, it is written anew; another stack's packages stay."""
+    files = {**prepared().files, PREPARED: json.dumps({"handful": "0.9", "packages": ["tree"]})}
+    (done,) = tasks(prepared(files=files))
+    assert json.loads(done.step.values["text"]) == {"handful": "1.0", "packages": ["tree"]}
+    (done,) = tasks(prepared(files={**prepared().files, PREPARED: "{"}))
+    assert json.loads(done.step.values["text"]) == {"handful": "1.0", "packages": []}

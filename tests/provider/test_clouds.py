@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import ANY
 
 import pytest
 from fake_cloud import TOKEN, FakeCloud
@@ -40,13 +41,15 @@ class Vendor:
 
 VENDORS = {
     "hetzner": Vendor(
-        FakeHetzner, Hetzner, {"m1": Spec("cx22", "fsn1", "debian-13", "10.114.0.5"), "m2": Spec("cx32", "fsn1", "debian-13")},
-        {"servers": ["shop-m1", "shop-m2"], "ssh_keys": ["shop-1-ann", "shop-2-bob"], "networks": ["shop"], "firewalls": ["shop"]}, 8, "servers",
+        FakeHetzner, Hetzner, {"m1": Spec("cx22", "fsn1", "debian-13", "10.114.0.5", {"data": 20}, fixed=True), "m2": Spec("cx32", "fsn1", "debian-13")},
+        {"servers": ["shop-m1", "shop-m2"], "ssh_keys": ["shop-1-ann", "shop-2-bob"], "networks": ["shop"], "firewalls": ["shop"],
+         "volumes": ["shop-m1-data"], "primary_ips": [ANY, ANY]}, 10, "servers",
     ),
     "digitalocean": Vendor(
-        FakeDigitalOcean, DigitalOcean, {"m1": Spec("s-1vcpu-1gb", "fra1", "debian-13"), "m2": Spec("s-2vcpu-4gb", "fra1", "ubuntu-24.04")},
+        FakeDigitalOcean, DigitalOcean, {"m1": Spec("s-1vcpu-1gb", "fra1", "debian-13", volumes={"data": 20}), "m2": Spec("s-2vcpu-4gb", "fra1", "ubuntu-24.04")},
         {"droplets": ["shop-m1", "shop-m2"], "keys": ["handful-shop-ann", "handful-shop-bob"], "vpcs": ["handful-shop"],
-         "firewalls": ["handful-shop"], "tags": ["handful:shop", "handful:shop:m1", "handful:shop:m2"]}, 7, "droplets",
+         "firewalls": ["handful-shop"], "tags": ["handful:shop", "handful:shop:m1", "handful:shop:m1:data", "handful:shop:m2"],
+         "volumes": ["shop-m1-data"]}, 9, "droplets",
     ),
 }
 AT_EACH_CHANGE = [(name, number, after) for name, vendor in VENDORS.items() for number in range(1, vendor.changes + 1) for after in (False, True)]
@@ -94,13 +97,13 @@ class Try:
         self, vendor: Vendor, fake: FakeCloud, folder: Path, *, stack: str = "shop", token: str = TOKEN, **machines: Spec
     ) -> None:
         self.said: list[str] = []
-        wanted = Wanted(stack, machines or vendor.machines, "10.114.0.0/24", (22, 80, 443), KEYS)
+        wanted = Wanted(stack, machines or vendor.machines, "10.114.0.0/24", ("22/tcp", "80/tcp", "443/tcp", "53/udp"), KEYS)
         self.provider = vendor.provider(wanted, token, folder, endpoint=fake.endpoint, poll_seconds=0.01)
         self.names = dict.fromkeys(wanted.machines)
 
     def make(self) -> None:
         """Make what is missing."""
-        here = self.provider.servers()
+        here = self.provider.estate().servers
         self.provider.make({name: None for name in self.names if name not in here}, self.said.append)
 
 
@@ -115,7 +118,7 @@ def test_a_stack_is_made_and_goes(vendor: Vendor, fake: FakeCloud, tmp_path: Pat
     first = Try(vendor, fake, tmp_path / "a")
     first.make()
     assert state(fake) == vendor.whole
-    servers = Try(vendor, fake, tmp_path / "b").provider.servers()
+    servers = Try(vendor, fake, tmp_path / "b").provider.estate().servers
     spec = vendor.machines["m1"]
     assert (servers["m1"].size, servers["m1"].state) == (spec.size, "running")
     assert servers["m1"].private == (spec.private or servers["m1"].private)
@@ -127,6 +130,7 @@ def test_a_stack_is_made_and_goes(vendor: Vendor, fake: FakeCloud, tmp_path: Pat
     first.provider.destroy_all(first.said.append)
     assert state(fake) == {kind: [] for kind in vendor.whole}
     assert remembered(tmp_path / "a", None, None) == {}
+    assert cloud.devices(tmp_path / "a") == {}
 
 
 @pytest.mark.parametrize(("vendor", "number", "after"), AT_EACH_CHANGE, indirect=["vendor"])
@@ -139,7 +143,7 @@ def test_whatever_breaks_off_the_next_try_finishes(vendor: Vendor, fake: FakeClo
     assert len(fake.changes) >= number
     one.make()
     assert state(fake) == vendor.whole
-    assert all(each.private for each in one.provider.servers().values())
+    assert all(each.private for each in one.provider.estate().servers.values())
 
 
 @each_vendor
@@ -180,6 +184,73 @@ def test_a_server_of_a_machines_name_that_is_not_the_stacks(vendor: Vendor, fake
 
 
 @each_vendor
+def test_a_machine_that_is_replaced_has_its_volumes_again(vendor: Vendor, fake: FakeCloud, tmp_path: Path) -> None:
+    """And, where that is asked for, its address; a volume grows with the file, and goes when that is said."""
+    one = Try(vendor, fake, tmp_path)
+    one.make()
+    before = one.provider.estate()
+    assert before.volumes_of("m1")["data"].gigabytes == 20
+    assert cloud.devices(tmp_path)["m1"]["data"] == before.volumes_of("m1")["data"].device
+    assert before.opened == {"22/tcp", "80/tcp", "443/tcp", "53/udp"}
+    one.provider.destroy(["m1"], one.said.append, volumes=False)
+    (kept,) = one.provider.estate().volumes
+    assert not kept.attached
+    bigger = replace(vendor.machines["m1"], volumes={"data": 30})
+    two = Try(vendor, fake, tmp_path, **{**vendor.machines, "m1": bigger})
+    two.make()
+    found = two.provider.estate()
+    assert state(fake) == vendor.whole
+    assert (found.volumes_of("m1")["data"].attached, found.volumes_of("m1")["data"].gigabytes) == (True, 30)
+    assert found.servers["m1"].fixed == before.servers["m1"].fixed == vendor.machines["m1"].fixed
+    assert found.servers["m1"].address == before.servers["m1"].address
+    two.provider.destroy(["m1"], one.said.append, volumes=True)
+    assert two.provider.estate().volumes == ()
+
+
+@each_vendor
+def test_a_machine_becomes_larger(vendor: Vendor, fake: FakeCloud, tmp_path: Path) -> None:
+    """It is stopped for that, and runs again; what breaks off in between goes on from there."""
+    one = Try(vendor, fake, tmp_path)
+    one.make()
+    larger = Try(vendor, fake, tmp_path, **{**vendor.machines, "m1": replace(vendor.machines["m1"], size=vendor.machines["m2"].size)})
+    for number in range(1, 4):
+        fake.fail_at, fake.fail_after = len(fake.changes) + number, True
+        with suppress(MachineError):
+            larger.provider.resize("m1", larger.said.append)
+    larger.provider.resize("m1", larger.said.append)
+    server = larger.provider.estate().servers["m1"]
+    assert (server.size, server.running) == (vendor.machines["m2"].size, True)
+    assert "stopping m1" in larger.said
+
+
+@pytest.mark.parametrize("vendor", ["digitalocean"], indirect=True)
+def test_two_people_at_once_make_one_machine(vendor: Vendor, fake: FakeCloud, tmp_path: Path) -> None:
+    """DigitalOcean gives a name twice: the second goes."""
+    one = Try(vendor, fake, tmp_path)
+    one.make()
+    first = next(number for number, each in fake.kept["droplets"].items() if each["name"] == "shop-m1")
+    one.provider.make({"m2": None}, one.said.append)
+    droplet = fake.kept["droplets"][first]
+    fake.kept["droplets"][999] = {**droplet, "id": 999}
+    assert one.provider.estate().servers["m1"].state == "running"
+    one.provider.make({"m1": None}, one.said.append)
+    assert [number for number, each in fake.kept["droplets"].items() if each["name"] == "shop-m1"] == [first]
+    assert "m1 was made twice at the same time: the second goes (999)" in one.said
+
+
+@each_vendor
+def test_nobody_could_log_in(vendor: Vendor, fake: FakeCloud, tmp_path: Path) -> None:
+    """Who has no key is told so before a machine is made; to look at what is there takes none."""
+    wanted = Wanted("shop", vendor.machines, "10.114.0.0/24", ("22/tcp",), ())
+    provider = vendor.provider(wanted, TOKEN, tmp_path, endpoint=fake.endpoint, poll_seconds=0.01)
+    assert provider.estate().servers == {}
+    with pytest.raises(MachineError, match="there is no public key"):
+        provider.make({"m1": None}, lambda _: None)
+    assert fake.names(vendor.servers) == []
+    provider.destroy_all(lambda _: None)
+
+
+@each_vendor
 def test_the_firewall_follows_the_file(vendor: Vendor, fake: FakeCloud, tmp_path: Path) -> None:
     """Also when no machine is to be made."""
     one = Try(vendor, fake, tmp_path)
@@ -203,7 +274,7 @@ def test_a_limit_keeps_what_was_made(vendor: Vendor, fake: FakeCloud, tmp_path: 
         one.make()
     assert "limit" in refused.value.advice
     assert "reached" in refused.value.advice
-    assert list(one.provider.servers()) == ["m1"]
+    assert list(one.provider.estate().servers) == ["m1"]
 
 
 @pytest.mark.parametrize(("vendor", "changes", "message", "advice"), [
@@ -228,7 +299,7 @@ def test_what_is_wrong_is_told_with_what_there_is(
 @each_vendor
 def test_where_all_machines_exist_nothing_is_made(vendor: Vendor, fake: FakeCloud, tmp_path: Path) -> None:
     """A provider in the file is no reason for a network."""
-    wanted = Wanted("shop", {}, "10.114.0.0/24", (22,), KEYS)
+    wanted = Wanted("shop", {}, "10.114.0.0/24", ("22/tcp",), KEYS)
     vendor.provider(wanted, TOKEN, tmp_path, endpoint=fake.endpoint, poll_seconds=0.01).make({}, lambda _: None)
     assert fake.changes == []
 
@@ -239,7 +310,7 @@ def test_nothing_that_answers(vendor: Vendor, fake: FakeCloud, tmp_path: Path) -
     one = Try(vendor, fake, tmp_path)
     one.provider = vendor.provider(Wanted("shop", {}, "", (), ()), TOKEN, tmp_path, endpoint="http://127.0.0.1:9", poll_seconds=0.01)
     with pytest.raises(MachineError, match="does not answer as it should"):
-        one.provider.servers()
+        one.provider.estate()
 
 
 def test_ssh_that_does_not_come_up_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

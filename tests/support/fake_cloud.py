@@ -44,6 +44,11 @@ class FakeCloud:
 
     def __init__(self, boot: Callable[[str], str], stop: Callable[[str], None]) -> None:
         self.boot, self.stop = boot, stop
+        # Further things that happen to a server: it is switched off; it gets a volume, or a larger one (server, device, gigabytes).
+        self.halt: Callable[[str], None] = lambda _: None
+        self.plug: Callable[[str, str, int], None] = lambda *_: None
+        # A server's address in the private network, "" for one that is made up.
+        self.private: Callable[[str], str] = lambda _: ""
         self.changes: list[str] = []
         self.limit, self.number = 10, 100
         self.fail_at, self.fail_after = 0, False

@@ -7,7 +7,7 @@ from typing import Any
 from fake_cloud import FakeCloud, Refused
 
 # Path → the key of its entries, and of one.
-KINDS = {"droplets": "droplet", "firewalls": "firewall", "vpcs": "vpc", "keys": "ssh_key", "tags": "tag"}
+KINDS = {"droplets": "droplet", "firewalls": "firewall", "vpcs": "vpc", "keys": "ssh_key", "tags": "tag", "volumes": "volume"}
 SIZES = ["s-1vcpu-1gb", "s-2vcpu-4gb"]
 REGIONS = [{"slug": "fra1", "name": "Frankfurt", "available": True, "sizes": SIZES}, {"slug": "old1", "name": "Old", "available": False, "sizes": []}]
 
@@ -20,6 +20,8 @@ class FakeDigitalOcean(FakeCloud):
 
     def get(self, parts: list[str], query: dict[str, str]) -> dict[str, Any]:
         """Tell; one entry a page."""
+        if parts[1] == "actions":
+            return {"action": {"id": int(parts[2]), "status": "completed", "type": "x"}}
         kind = parts[-1]
         every = REGIONS if kind == "regions" else list(self.kept[kind].values())
         if "tag_name" in query:
@@ -48,10 +50,29 @@ class FakeDigitalOcean(FakeCloud):
             self.kept[kind][found] |= body
             return 200, {KINDS[kind]: self.kept[kind][found]}
         if method == "POST":
-            self.kept[kind][found]["status"] = "active"
-            return 201, {"action": {}}
+            self._act(kind, self.kept[kind][found], body)
+            return 201, {"action": {"id": 5, "status": "in-progress", "type": body["type"]}}
         self._delete(kind, found)
         return 204, {}
+
+    def _act(self, kind: str, one: dict[str, Any], body: dict[str, Any]) -> None:
+        if kind == "volumes":
+            assert one["region"]["slug"] == body["region"]
+            if body["type"] == "resize":
+                assert body["size_gigabytes"] > one["size_gigabytes"]
+                one["size_gigabytes"] = body["size_gigabytes"]
+            elif body["type"] == "attach":
+                assert one["droplet_ids"] == []
+                assert body["droplet_id"] in self.kept["droplets"]
+                one["droplet_ids"] = [body["droplet_id"]]
+            else:
+                one["droplet_ids"].remove(body["droplet_id"])
+        elif body["type"] == "resize":
+            assert one["status"] == "off"
+            assert body["disk"] is False
+            one["size_slug"] = body["size"]
+        else:
+            one["status"] = {"power_on": "active", "shutdown": "off", "power_off": "off"}[body["type"]]
 
     def error(self, refused: Refused) -> dict[str, Any]:
         """Return the body of an error."""
@@ -66,6 +87,14 @@ class FakeDigitalOcean(FakeCloud):
             raise Refused(409 if kind == "firewalls" else 422, "conflict", "duplicate name")
         if kind == "firewalls":
             assert set(body["tags"]) <= set(self.names("tags"))
+        if kind == "volumes":
+            if body["name"] in self.names("volumes"):
+                raise Refused(409, "conflict", "failed to create volume: name is already in use")
+            made |= {"id": f"id-{self.number}", "droplet_ids": [], "region": {"slug": body["region"]}}
+            for tag in body["tags"]:
+                self._create("tags", {"name": tag})
+        if kind == "vpcs":
+            made.setdefault("ip_range", f"10.{self.number % 200}.0.0/20")
         if kind == "droplets":
             made |= self._droplet(body)
         self.kept[kind][made["id"]] = made
@@ -85,6 +114,10 @@ class FakeDigitalOcean(FakeCloud):
     def _delete(self, kind: str, number: Any) -> None:
         if kind == "vpcs" and any(each["vpc_uuid"] == number for each in self.kept["droplets"].values()):
             raise Refused(403, "forbidden", "Can not delete VPC with members")
+        if kind == "volumes" and self.kept[kind][number]["droplet_ids"]:
+            raise Refused(422, "unprocessable_entity", "volume is attached")
         if kind == "droplets":
             self.stop(self.kept[kind][number]["name"])
+            for volume in self.kept["volumes"].values():
+                volume["droplet_ids"] = [each for each in volume["droplet_ids"] if each != number]
         del self.kept[kind][number]

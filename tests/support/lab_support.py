@@ -12,7 +12,10 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import time
+import urllib.error
+import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from handful.machine.access import Access
 
@@ -50,6 +53,32 @@ class Said:
     def events(self) -> list[dict[str, str]]:
         """Its output as JSON lines."""
         return [json.loads(line) for line in self.out.splitlines()]
+
+
+@contextlib.contextmanager
+def asking(url: str, host: str) -> Iterator[list[int]]:
+    """Ask again and again, until the block ends; each answer's status, or 0 where there was none."""
+    over, answers = threading.Event(), list[int]()
+
+    def ask() -> None:
+        while not over.is_set():
+            request = urllib.request.Request(url, headers={"Host": host})  # noqa: S310  # of the lab
+            try:
+                with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310  # likewise
+                    answers.append(answer.status)
+            except urllib.error.HTTPError as refused:
+                answers.append(refused.code)
+            except OSError:
+                answers.append(0)
+            over.wait(0.01)
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    try:
+        yield answers
+    finally:
+        over.set()
+        asker.join()
 
 
 @dataclass

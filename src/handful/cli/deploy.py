@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from handful.cli.common import intent, json_option, now, open_project, operator, show_lines, verbose_option
-from handful.errors import LoginRefused, UsageError
-from handful.run.project import facts_of, facts_of_those_up, observed
+from handful.cli.ready import WAIT_SECONDS, farewell, holders, look_at, ready
+from handful.errors import UsageError
+from handful.run.project import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from handful.report.lines import Lines
     from handful.run.deploy import Foreign
     from handful.run.project import Project
-
-# Between two looks at a machine on which another deploy is at work.
-WAIT_SECONDS = 1.0
 
 pull_option = click.option("--pull", is_flag=True, help="Take what image references stand for now.")
 rebuild_option = click.option("--rebuild", is_flag=True, help="Build again what has not changed.")
@@ -113,33 +110,9 @@ def apply_command(*, pull: bool, rebuild: bool, skip_down: bool, wait: bool, ver
     _deploy("apply", (), lines, _wish(pull=pull, rebuild=rebuild), wait=wait, skip_down=skip_down)
 
 
-def load_planner() -> None:
-    """Load what makes and carries out plans: it is done while the machines answer."""
-    for name in ("artifact.system_image", "plan.past", "report.plan", "report.status", "run.deploy"):
-        import_module(f"handful.{name}")
-
-
-def look_at(
-    project: Project, lines: Lines, *, wait: bool, skip_down: bool = False, check: bool = False
-) -> dict[str, Facts]:
-    """Return what is known of the machines; `wait`: once no deploy of the stack is at work on any of them."""
-    if skip_down:
-        facts = facts_of_those_up(project, lines.say, check=check, meanwhile=load_planner)
-    else:
-        facts = facts_of(project, check=check, meanwhile=load_planner)
-    told: list[str] = []
-    while wait and (held := list(_holders(project, facts).values())):
-        if held != told:
-            lines.say(f"waiting for {held[0]}")
-            told = held
-        time.sleep(WAIT_SECONDS)
-        facts = facts_of(project, tuple(facts), check=check)
-    return facts
-
-
-def _holders(project: Project, facts: Mapping[str, Facts]) -> dict[str, str]:
-    """Return who is at work on the stack, by machine."""
-    return {name: holder for name, here in facts.items() if (holder := here.stack(project.stack).holder)}
+def apply_all(lines: Lines) -> None:
+    """As `handful apply`, for other commands."""
+    _deploy("apply", (), lines, _wish(pull=False, rebuild=False), wait=False, skip_down=False)
 
 
 def _wish(*, pull: bool, rebuild: bool) -> Wish:
@@ -153,7 +126,7 @@ def _deploy(
     what: str, apps: tuple[str, ...], lines: Lines, wish: Wish, *, wait: bool, skip_down: bool, resume: bool = False
 ) -> None:
     began = time.monotonic()
-    project, facts = _ready(what, lines, wait=wait, skip_down=skip_down)
+    project, facts, gone = ready(what, lines, wait=wait, skip_down=skip_down)
     from handful.report.status import unfinished
     from handful.run.deploy import plan_deploy, same_source
 
@@ -173,69 +146,7 @@ def _deploy(
             asked = intent(what, project, targets=left.targets)
     plan, sources = plan_deploy(project, facts, asked, wish)
     carry(project, facts, plan, sources, asked, lines, began)
-
-
-def _ready(what: str, lines: Lines, *, wait: bool, skip_down: bool) -> tuple[Project, dict[str, Facts]]:
-    """Return the project and its machines, once these can be used: made, for `apply`, and prepared."""
-    if what == "apply":
-        from handful.cli.machines import ensure_machines
-
-        ensure_machines(lines)
-    project = open_project()
-    try:
-        facts = look_at(project, lines, wait=wait, skip_down=skip_down, check=what == "apply")
-    except LoginRefused as refused:
-        _let_in(project, lines, refused)
-        facts = look_at(project, lines, wait=wait, skip_down=skip_down, check=what == "apply")
-    if fresh := _fresh(project, facts, what):
-        from handful.cli.machines import prepare_named
-
-        prepare_named(fresh, lines)
-        facts = look_at(project, lines, wait=wait, skip_down=skip_down, check=what == "apply")
-    _warn_at_first(project, facts, lines)
-    return project, facts
-
-
-def _let_in(project: Project, lines: Lines, refused: LoginRefused) -> None:
-    """Prepare new machines, which do not know the user of the file yet; one in use waits for a person to say so."""
-    from handful.cli.machines import prepare_named
-    from handful.run.prepare import first_look
-
-    found = observed(project, whole=False)
-    names = tuple(name for name, each in found.items() if isinstance(each, LoginRefused))
-    for name in names:
-        _, survey = first_look(project, name)
-        if survey.docker and project.config.machines[name].address is not None:
-            make = f"If {project.config.ssh.user} is to be made there: handful machines prepare {name}"
-            raise LoginRefused(refused.message, detail=refused.detail, advice=f"{refused.advice}\n{make}")
-    # A login that only failed for a moment names nobody, and nobody would be everybody.
-    if names:
-        prepare_named(names, lines)
-
-
-def _warn_at_first(project: Project, facts: Mapping[str, Facts], lines: Lines) -> None:
-    """Before a stack's first deploy, say what `handful doctor` would say is bad, as far as the facts tell it."""
-    if any(here.stack(project.stack).history for here in facts.values()):
-        return
-    from handful.cli.doctor import finding_lines
-    from handful.plan.health import lasting
-
-    for line in finding_lines(each for here in facts.values() for each in lasting(here) if not each.good):
-        lines.say(line)
-
-
-def _fresh(project: Project, facts: Mapping[str, Facts], what: str) -> tuple[str, ...]:
-    """Return machines that cannot be used yet, and those that handful has made and nobody has prepared.
-
-    One that exists, and has Docker, may serve others on ports that would be closed: a person says that.
-    """
-    from handful.plan.network import is_joined
-
-    config = project.config
-    # Whoever writes `network` wants machines joined, those that exist, too.
-    joined = is_joined(config)
-    made = {name for name, each in config.machines.items() if what == "apply" and (each.address is None or joined)}
-    return tuple(name for name, here in facts.items() if here.bare or (name in made and not here.prepared))
+    farewell(project, gone, lines)
 
 
 def carry(
@@ -263,7 +174,7 @@ def _attach(lines: Lines) -> None:
     from handful.run.follow import follow
 
     project = open_project()
-    held, told = _holders(project, facts_of(project, whole=False)), ""
+    held, told = holders(project, facts_of(project, whole=False)), ""
     if not held:
         raise UsageError(f"no deploy is at work on {project.stack}", advice="See: handful status, handful history")
     while held:
@@ -276,7 +187,7 @@ def _attach(lines: Lines) -> None:
         told = holder
         follow([project.machines[name] for name in held], project.stack, lines.show)
         # Machines follow one another.
-        held = _holders(project, facts_of(project, whole=False))
+        held = holders(project, facts_of(project, whole=False))
 
 
 def _moment(text: str) -> int | str:

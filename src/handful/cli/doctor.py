@@ -24,19 +24,21 @@ def doctor_command(*, as_json: bool) -> None:
 
     Ends with 3 when something is to be mended. Nothing is changed.
     """
+    from handful.cli.estate import found_devices
     from handful.run.doctor import doctor
 
-    _show(doctor(open_project(), __version__), as_json=as_json, bad="to be mended")
+    project = open_project()
+    _show(doctor(project, __version__, found_devices(project)), as_json=as_json, bad="to be mended")
 
 
 @click.command("audit")
 @json_option
 def audit_command(*, as_json: bool) -> None:
-    """Look for what strangers would find: open ports, from here, and what lets them in or a container out.
+    """Look for what strangers would find: open ports, from here and between machines, and what else lets them in.
 
     Ends with 3 when it finds something. Nothing is changed.
     """
-    from handful.run.doctor import audit_all
+    from handful.run.audit import audit_all
 
     _show(audit_all(open_project()), as_json=as_json, bad="found")
 

@@ -34,7 +34,8 @@ def up(*, bare: bool) -> None:
     provider = loaded.config.provider
     wanted = {name: machine.private for name, machine in loaded.config.machines.items() if machine.address is None}
     image = provider.image if provider else "debian-13"
-    lab_up(loaded.stack, wanted, state=lab_state(), say=click.echo, image=image, bare=bare)
+    volumes = {name: tuple(machine.volumes) for name, machine in loaded.config.machines.items()}
+    lab_up(loaded.stack, wanted, state=lab_state(), say=click.echo, image=image, bare=bare, volumes=volumes)
 
 
 @lab_command.command("status")

@@ -1,30 +1,31 @@
-"""`handful machines`, and how `handful apply` comes to have machines."""
+"""`handful machines`."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import click
 
 from handful import __version__
-from handful.cli.common import intent, json_option, lab_state, load_config, open_project, operator, show_lines, sockets
+from handful.cli.common import intent, json_option, load_config, open_project, operator, show_lines
+from handful.cli.estate import (
+    WORDS,
+    changes_of,
+    confirm,
+    ensure_machines,
+    forget_connections,
+    known,
+    prepare_named,
+)
 from handful.cli.provider import provider_of
-from handful.errors import MachineError, UsageError
+from handful.errors import UsageError
+from handful.facts.servers import Estate
 from handful.report.table import table
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
     from handful.config.load import Loaded
     from handful.facts.servers import Server
-    from handful.plan.machines import MachineChange
     from handful.provider.border import Provider
-    from handful.report.lines import Lines
-    from handful.run.project import Project
-
-WORDS = MappingProxyType({"make": "is made", "start": "is started", "left": "is left alone"})
 
 
 @click.group("machines", context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,7 +38,7 @@ def list_command() -> None:
     """Show the machines of the file, and those that the provider has of this stack besides."""
     loaded = load_config()
     provider = provider_of(loaded)
-    servers = provider.servers() if provider else {}
+    servers = provider.estate().servers if provider else {}
     rows = []
     for name, machine in loaded.config.machines.items():
         if machine.address is not None:
@@ -52,9 +53,10 @@ def list_command() -> None:
 
 @machines_command.command("plan")
 def plan_command() -> None:
-    """Show which machines `handful machines apply` would make or start. Nothing is changed."""
+    """Show what `handful machines apply` would change at the provider. Nothing is changed."""
     loaded = load_config()
-    changes = _changes(loaded, provider_of(loaded))
+    provider = provider_of(loaded)
+    changes = changes_of(loaded, provider.estate() if provider else Estate())
     for each in changes:
         click.echo(f"{each.machine:<8} {WORDS[each.action]}: it {each.reason}")
     if not changes:
@@ -64,36 +66,67 @@ def plan_command() -> None:
 @machines_command.command("apply")
 @json_option
 def apply_command(*, as_json: bool) -> None:
-    """Make the machines that are missing, start those that are stopped, and prepare them all."""
+    """Make the machines that are missing, start those that are stopped, change what differs, and prepare them all.
+
+    A machine of another size is drained and restarted, one after the other. What the file does not name stays, as do
+    apps: both are the matter of `handful apply`.
+    """
     lines = show_lines(as_json=as_json, verbose=False)
-    ensure_machines(lines)
+    for name in ensure_machines(lines, resize=True):
+        lines.say(f"{name} is not in the file, and left alone: handful apply takes it away, with what runs there")
     prepare_named((), lines)
 
 
 @machines_command.command("destroy")
 @click.argument("machines", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="All machines of the stack, their network and keys.")
+@click.option("--all", "every", is_flag=True, help="All machines of the stack, their volumes, network and keys.")
+@click.option("--keep-volumes", "keep", is_flag=True, help="Leave the provider's volumes for a machine of that name.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def destroy_command(machines: tuple[str, ...], *, every: bool, yes: bool) -> None:
+def destroy_command(machines: tuple[str, ...], *, every: bool, keep: bool, yes: bool) -> None:
     """Throw machines away, with all that is on them. Their names must be typed, or --yes."""
     loaded = load_config()
-    provider = provider_of(loaded)
-    if provider is None:
-        advice = "Machines that have an address were not made by handful."
-        raise UsageError("handful.yml has no provider", advice=advice)
-    if every == bool(machines):
-        raise UsageError("name machines, or say --all")
-    servers = provider.servers()
-    if unknown := [name for name in machines if name not in servers]:
-        there = ", ".join(servers) or "none"
+    provider = _provider(loaded)
+    if every == bool(machines) or (every and keep):
+        raise UsageError("name machines, or say --all, which keeps nothing")
+    estate = provider.estate()
+    if unknown := [name for name in machines if name not in estate.servers and not estate.volumes_of(name)]:
+        there = ", ".join(estate.servers) or "none"
         raise UsageError(f"{loaded.stack} has no machine {', '.join(unknown)}", advice=f"It has: {there}")
-    names = tuple(servers) if every else machines
-    _confirm(loaded, names, loaded.stack if every else " ".join(names), yes=yes)
-    _forget_connections(loaded, names)
+    names = tuple(estate.servers) if every else machines
+    confirm(loaded, estate, names, loaded.stack if every else " ".join(names), yes=yes, keep=keep)
+    forget_connections(loaded, names)
     if every:
         provider.destroy_all(click.echo)
     else:
-        provider.destroy(names, click.echo)
+        provider.destroy(names, click.echo, volumes=not keep)
+
+
+@machines_command.command("replace")
+@click.argument("machine")
+@click.option("--without-volumes", "without", is_flag=True, help="Begin with empty volumes; those of now go.")
+@click.option("--yes", is_flag=True, help="Do not ask; the provider's volumes are kept.")
+@json_option
+def replace_command(machine: str, *, without: bool, yes: bool, as_json: bool) -> None:
+    """Make a machine anew that is dead or spoiled, and deploy what belongs there.
+
+    The provider's volumes are attached to the new one, unless you say otherwise; what was on its own disk is lost.
+    """
+    from handful.cli.deploy import apply_all
+
+    loaded = load_config()
+    provider = _provider(loaded)
+    if machine not in loaded.config.machines or loaded.config.machines[machine].address is not None:
+        made = ", ".join(name for name, each in loaded.config.machines.items() if each.address is None) or "none"
+        raise UsageError(f"{machine} is no machine that the provider makes", advice=f"Those are: {made}")
+    estate = provider.estate()
+    own = estate.volumes_of(machine)
+    if own and not without and not yes:
+        without = not click.confirm(f"Keep the volumes of {machine} ({', '.join(own)})?", default=True, err=True)
+    confirm(loaded, estate, [machine], machine, yes=yes, keep=not without)
+    forget_connections(loaded, [machine])
+    lines = show_lines(as_json=as_json, verbose=False)
+    provider.destroy([machine], lines.say, volumes=without)
+    apply_all(lines)
 
 
 @machines_command.command("prepare")
@@ -114,84 +147,26 @@ def prepare_command(machines: tuple[str, ...], *, dry: bool, close: bool, as_jso
 @click.argument("machines", nargs=-1)
 @json_option
 def upgrade_command(machines: tuple[str, ...], *, as_json: bool) -> None:
-    """Upgrade Docker on machines (all, or those named), one after the other; what runs goes on meanwhile.
+    """Upgrade Docker and the proxy on machines (all, or those named), one after the other; what runs goes on meanwhile.
 
-    To what the machines' package sources have. The next machine's turn comes when the one before serves as it did.
+    Docker to what the machines' package sources have, the proxy to the image that the file names. The next machine's
+    turn comes when the one before serves as it did.
     """
     from handful.run.upgrade import upgrade_all
 
     project = open_project()
-    names = _known(project, machines)
-    upgrade_all(project, operator(intent("upgrade", project), show_lines(as_json=as_json, verbose=False)), names)
+    names = known(project, machines)
+    who = operator(intent("upgrade", project), show_lines(as_json=as_json, verbose=False))
+    upgrade_all(project, who, names, __version__)
 
 
-def ensure_machines(lines: Lines) -> None:
-    """Have the provider's machines be there and run. Nothing without a provider."""
-    loaded = load_config()
+def _provider(loaded: Loaded) -> Provider:
     provider = provider_of(loaded)
     if provider is None:
-        return
-    changes = _changes(loaded, provider)
-    for each in changes:
-        if each.action == "left":
-            name = each.machine
-            lines.say(f"{name} {each.reason}, and left alone. It goes with: handful machines destroy {name}")
-    due = {each.machine: loaded.config.machines[each.machine].private for each in changes if each.action != "left"}
-    # A machine that is made anew has the address of the one before: a connection to that leads nowhere.
-    _forget_connections(loaded, due)
-    provider.make(due, lines.say)
-
-
-def prepare_named(names: tuple[str, ...], lines: Lines, *, dry: bool = False, close: bool = False) -> None:
-    """Prepare machines (none named: all). Raises UsageError for one that is not in the file."""
-    from handful.run.prepare import prepare_all
-
-    project = open_project()
-    names = _known(project, names)
-    who = operator(intent("prepare", project), lines)
-    prepare_all(project, who, names, __version__, dry=dry, close=close)
-
-
-def _known(project: Project, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the machines of these names; all, when there are none."""
-    if unknown := set(names) - project.config.machines.keys():
-        there = ", ".join(project.config.machines)
-        raise UsageError(f"there is no machine {', '.join(sorted(unknown))}", advice=f"There are: {there}")
-    return names or tuple(project.config.machines)
-
-
-def _changes(loaded: Loaded, provider: Provider | None) -> tuple[MachineChange, ...]:
-    from handful.plan.machines import plan_machines
-
-    return plan_machines(loaded.config, provider.servers()) if provider else ()
+        advice = "Machines that have an address were not made by handful."
+        raise UsageError("handful.yml has no provider", advice=advice)
+    return provider
 
 
 def _shown(server: Server) -> tuple[str, str, str, str]:
     return server.name, server.address, server.private, server.state
-
-
-def _confirm(loaded: Loaded, names: Iterable[str], wanted: str, *, yes: bool) -> None:
-    """Have what is destroyed typed. Raises UsageError when something else is, or nobody can be asked."""
-    for name in names:
-        for app, each in loaded.config.apps.items():
-            if each.volumes and name in (each.machines or loaded.config.machines):
-                click.echo(f"{name} has the volumes of {app}: {', '.join(each.volumes)}. They go with it.", err=True)
-    if yes:
-        return
-    try:
-        typed = click.prompt(f"Type {wanted} to destroy it", err=True)
-    except click.Abort:
-        raise UsageError("nothing was destroyed", advice="Where nobody types: --yes") from None
-    if typed.strip() != wanted:
-        raise UsageError("nothing was destroyed: that is another name")
-
-
-def _forget_connections(loaded: Loaded, names: Collection[str]) -> None:
-    from handful.machine.ssh import close
-    from handful.provider.machines import reach
-
-    kept, config = sockets(), loaded.config
-    for name in names if kept else ():
-        machines = {each: machine for each, machine in config.machines.items() if each == name}
-        with suppress(MachineError):
-            close(reach(config.model_copy(update={"machines": machines}), loaded.stack, lab_state(), kept).values())

@@ -14,7 +14,8 @@ from handful.artifact.image import Wish
 from handful.artifact.package import opened, write_package
 from handful.artifact.release import app_files, manifest_files
 from handful.cli.common import intent, now, open_project, operator, show_lines, verbose_option
-from handful.cli.deploy import carry, look_at
+from handful.cli.deploy import carry
+from handful.cli.ready import look_at
 from handful.config.secrets import SecretUse
 from handful.plan.model import ImageSource
 from handful.plan.order import image_owner, need_app

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handful.cli.common import lab_state, open_vault
-from handful.errors import MachineError, UsageError
+from handful.errors import UsageError
 
 if TYPE_CHECKING:
     from handful.config.load import Loaded
@@ -23,23 +23,44 @@ def provider_of(loaded: Loaded) -> Provider | None:
     if provider.name == "lab":
         from handful.provider.lab_provider import LabProvider
 
-        return LabProvider(loaded.stack, lab_state(), provider.image)
+        volumes = {name: tuple(each.volumes) for name, each in loaded.config.machines.items() if each.volumes}
+        return LabProvider(loaded.stack, lab_state(), provider.image, volumes)
     from handful.provider.machines import folder_of
 
-    wanted, token, folder = _wanted(loaded), _token(loaded), folder_of(lab_state(), loaded.stack)
-    # Their variables are those of the vendors' own programs.
-    if provider.name == "digitalocean":
-        from handful.provider import digitalocean
+    make = {"hetzner": _hetzner, "digitalocean": _digitalocean, "aws": _aws}[provider.name]
+    return make(loaded, _wanted(loaded), folder_of(lab_state(), loaded.stack))
 
-        endpoint = os.environ.get("DIGITALOCEAN_API_URL", digitalocean.ENDPOINT)
-        return digitalocean.DigitalOcean(wanted, token, folder, endpoint=endpoint)
+
+# Their variables are those of the vendors' own programs.
+def _digitalocean(loaded: Loaded, wanted: Wanted, folder: Path) -> Provider:
+    from handful.provider.digitalocean import DigitalOcean
+    from handful.provider.digitalocean_api import ENDPOINT
+
+    endpoint = os.environ.get("DIGITALOCEAN_API_URL", ENDPOINT)
+    return DigitalOcean(wanted, _token(loaded), folder, endpoint=endpoint)
+
+
+def _hetzner(loaded: Loaded, wanted: Wanted, folder: Path) -> Provider:
     try:
         from handful.provider import hetzner
     except ImportError as missing:
-        message = f"for machines at Hetzner, handful needs what is not installed: {missing.name}"
-        raise UsageError(message, advice='Install it with: pip install "handful[hetzner]"') from None
+        raise _not_installed("Hetzner", "hetzner", missing) from None
     endpoint = os.environ.get("HCLOUD_ENDPOINT", hetzner.ENDPOINT)
-    return hetzner.Hetzner(wanted, token, folder, endpoint=endpoint)
+    return hetzner.Hetzner(wanted, _token(loaded), folder, endpoint=endpoint)
+
+
+def _aws(loaded: Loaded, wanted: Wanted, folder: Path) -> Provider:
+    try:
+        from handful.provider import aws
+    except ImportError as missing:
+        raise _not_installed("AWS", "aws", missing) from None
+    provider = loaded.config.provider
+    return aws.Aws(wanted, (provider and provider.region) or "", folder)
+
+
+def _not_installed(vendor: str, extra: str, missing: ImportError) -> UsageError:
+    message = f"for machines at {vendor}, handful needs what is not installed: {missing.name}"
+    return UsageError(message, advice=f'Install it with: pip install "handful[{extra}]"')
 
 
 def _token(loaded: Loaded) -> str:
@@ -54,22 +75,19 @@ def _token(loaded: Loaded) -> str:
 
 def _wanted(loaded: Loaded) -> Wanted:
     from handful.machine.keys import public_keys
-    from handful.plan.order import edges_of
-    from handful.provider.cloud import SSH_PORT, Spec, Wanted
+    from handful.plan.firewall import provider_ports
+    from handful.provider.cloud import USUAL_RANGE, Spec, Wanted
 
     config, provider = loaded.config, loaded.config.provider
-    keys = public_keys(Path.home())
-    if not keys:
-        message = "there is no public key to let you in on new machines: neither the ssh agent nor ~/.ssh has one"
-        raise MachineError(message, advice="Make one: ssh-keygen -t ed25519")
     machines = {
-        name: Spec(each.size or (provider and provider.size) or "", (provider and provider.region) or "",
-                   provider.image if provider else "", each.private or "")
+        name: Spec(
+            each.size or (provider and provider.size) or "", (provider and provider.region) or "",
+            provider.image if provider else "", each.private or "",
+            each.gigabytes, each.fixed_address,
+        )
         for name, each in config.machines.items() if each.address is None
     }
-    edges = {edge for name, app in config.apps.items() if app.domains for edge in edges_of(name, config)}
-    ports = {config.ssh.port or SSH_PORT, *((80, 443) if edges else ())}
-    own = {each.removesuffix("/tcp") for machine in config.machines.values() for each in machine.open}
-    ports |= {int(each) for each in own if each.isdecimal()}
-    range_ = config.network.range if config.network else "10.114.0.0/24"
-    return Wanted(loaded.stack, machines, range_, tuple(sorted(ports)), keys)
+    # DigitalOcean has one for each of its networks, and theirs must not overlap.
+    usual = "" if provider and provider.name == "digitalocean" else USUAL_RANGE
+    range_ = config.network.range if config.network else usual
+    return Wanted(loaded.stack, machines, range_, provider_ports(config), public_keys(Path.home()))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from handful.config.check_app import check_app
 from handful.config.check_docker import check_docker, check_env
-from handful.config.check_files import check_files
+from handful.config.check_files import check_files, check_key
 from handful.config.check_network import check_network
 from handful.config.check_provider import check_provider
 from handful.config.check_secrets import check_secrets
@@ -35,6 +35,7 @@ def _all(config: Config, folder: Path) -> Iterator[Problem]:
     yield from _machines(config)
     yield from check_provider(config)
     yield from check_network(config)
+    yield from check_key(config.docker, folder)
     yield from check_env(("env",), config.env)
     for name, app in config.apps.items():
         yield from check_app(config, name, app)

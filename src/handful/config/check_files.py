@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from handful.config.docker import DockerPackages
     from handful.config.model import App
 
 
@@ -29,6 +30,12 @@ def check_files(name: str, app: App, folder: Path) -> Iterator[Problem]:
         yield Problem((*build, "context"), wrong)
     elif wrong := _wrong(folder, f"{app.build.context}/{app.build.dockerfile}".removeprefix("./")):
         yield Problem((*build, "dockerfile"), wrong, relies=((*build, "context"),))
+
+
+def check_key(docker: DockerPackages | None, folder: Path) -> Iterator[Problem]:
+    """Find out whether the key of Docker's packages can be used."""
+    if docker is not None and (wrong := _wrong(folder, docker.key)):
+        yield Problem(("docker", "key"), wrong)
 
 
 def _wrong(folder: Path, source: str, *, want_folder: bool = False) -> str:

@@ -37,7 +37,8 @@ LIKE = MappingProxyType({
     "machines": "{m1: {address: 203.0.113.10}}", "machines.*": "{address: 203.0.113.10}",
     "apps": "{web: {image: nginx}}", "apps.*": "{image: nginx}", "build": "{context: .}", "provider": "{name: lab}",
     "health": "{path: /up}", "env": "{NAME: value}", "headers": "{Name: value}", "files": "{app.toml: /etc/app.toml}",
-    "volumes": "{data: /srv/data}", "ssh": "{user: deploy}", "deploy": "{strategy: rolling}",
+    "volumes": "{data: /srv/data}", "docker": "{repository: https://…, key: docker.asc}",
+    "ssh": "{user: deploy}", "deploy": "{strategy: rolling}",
     "timeouts": "{response: 60s}", "hooks": "{before_deploy: ./check}", "images": "{proxy: haproxy}",
 })
 LIMITS = MappingProxyType({

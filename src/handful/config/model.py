@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from handful.config.docker import DockerPackages
 from handful.config.images import Build, Images, Registry, SameImage
 from handful.config.network import Network
 from handful.config.part import Part
@@ -41,12 +42,12 @@ from handful.config.values import (
     Words,
 )
 
+GIGABYTE = 1024**3
 # Keys of the agreed shape whose capability does not exist yet → the sentence that refuses them.
 # `*` stands for any one name.
 LATER = MappingProxyType({
     "logs": "handful does not keep logs yet: `handful logs` reads what Docker has",
     "images.agent": "the agent does not exist yet",
-    "machines.*.volumes": "handful does not create volumes at a provider yet",
 })
 
 
@@ -59,8 +60,17 @@ class Machine(Part):
     """Its IPv4 address in the machines' own network: machines that have one share their apps. A lab gives it."""
     size: Word | None = None
     """How large the provider makes it, in the provider's words; else as `provider` says."""
+    volumes: dict[Name, Size] = {}
+    """Disks of their own, as NAME: 40g; volumes of its apps lie on the one of their name, else on `data`."""
+    fixed_address: Choice = False
+    """Whether the public address that the provider gives it stays when the machine is made anew."""
     open: tuple[OpenPort, ...] = ()
     """Further ports that are open to the world, like 25 or 53/udp; ssh is, and 80 and 443 are on edges."""
+
+    @property
+    def gigabytes(self) -> dict[str, int]:
+        """Its volumes, as providers count them."""
+        return {name: size // GIGABYTE for name, size in self.volumes.items()}
 
 
 class Ssh(Part):
@@ -235,6 +245,8 @@ class Config(Part):
     """The machines' own network; without it, what `private` says is there already."""
     edge: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     """The machines that take public traffic; unless told, each app's own machines do for its domains."""
+    docker: DockerPackages | None = None
+    """Where Docker comes from on machines that have none; unless told, from their distribution."""
     packages: tuple[Package, ...] = ()
     """Further packages of the distribution that every machine is to have."""
     ssh: Ssh = Ssh()

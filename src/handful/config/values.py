@@ -40,6 +40,8 @@ _PORT = "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[
 OPEN_PORT = rf"^{_PORT}(/(tcp|udp))?$"
 WORD = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 PACKAGE = r"^[a-z0-9][a-z0-9+.-]+$"
+REPOSITORY = r"^(https?://|file:/)[A-Za-z0-9._~:/@%-]+$"
+VERSION = r"^[0-9][A-Za-z0-9.+:~*-]*$"
 _DAYS = "(Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _DAYS = f"{_DAYS}(-{_DAYS})?"
 _TIME = "([01]?[0-9]|2[0-3]):[0-5][0-9]"
@@ -61,6 +63,8 @@ MEANING = MappingProxyType({
     SERVER: "a host name, without https://, like registry.example.com or ghcr.io/acme",
     PLATFORM: "a platform, like linux/amd64 or linux/arm64",
     OPEN_PORT: "a port, like 25 or 53/udp",
+    REPOSITORY: "the address of a repository of packages, like https://packages.example.com/debian",
+    VERSION: "a version, as apt writes it, like 5:28.5.2*",
     WORD: "a word of letters, digits, dots and dashes",
     PACKAGE: "the name of a package, like htop",
     ROUTE_PATH: "a path that begins with /, of letters, digits, dots, dashes and underscores",

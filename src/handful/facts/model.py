@@ -67,13 +67,17 @@ class AppState:
 class StackState:
     """What a machine holds of a stack; `holder` says who holds its lock now ("" when nobody does).
 
-    `reach` maps an app to what the machine's proxy knows of it beyond the instances here: see plan/reach.py.
+    `reach` maps an app to what the machine's proxy knows of it beyond the instances here: see plan/reach.py. `opened`
+    and `peers` are its parts of the machine's firewall and of the private network, as firewall.bash and wireguard.bash
+    read them, "" for none.
     """
 
     holder: str = ""
     history: tuple[Mapping[str, Any], ...] = ()
     apps: Mapping[str, AppState] = field(default_factory=dict)
     reach: Mapping[str, str] = field(default_factory=dict)
+    opened: str = ""
+    peers: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,7 @@ class Facts:
     """One machine, as observed once; `docker` is its version, "" when there is none that answers.
 
     Not `whole`: images, ports, addresses and the service range were not asked for; nothing can be planned with it.
+    `prepared`: by which `handful`, and with which `packages`; empty where nobody has prepared it.
     `drift`: what was changed by hand, by app ("": the machine's own parts), as lib_drift.bash tells it; empty unless
     it was asked for.
     """
@@ -125,7 +130,7 @@ class Facts:
     disk_free: int = 0
     docker: str = ""
     docker_trouble: str = ""
-    prepared: bool = False
+    prepared: Mapping[str, Any] = field(default_factory=dict)
     parts: Mapping[str, Any] = field(default_factory=dict)
     containers: tuple[Container, ...] = ()
     images: tuple[str, ...] = ()

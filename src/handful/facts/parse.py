@@ -57,7 +57,7 @@ def _facts(machine: str, told: Mapping[str, Any]) -> Facts:
         disk_free=disk["free"],
         docker=told["docker"],
         docker_trouble=told["docker_trouble"],
-        prepared=told["prepared"],
+        prepared=_document(told["prepared"]),
         parts=_document(told["machine"]),
         containers=tuple(_container(each) for each in told["containers"]),
         images=tuple(line.split(" ", 1)[1] for line in told["images"] if " " in line),
@@ -132,6 +132,8 @@ def _stack(told: Mapping[str, Any]) -> StackState:
         history=tuple(entry for entry in map(_document, told["history"]) if isinstance(entry.get("deploy"), int)),
         apps={name: _app(each) for name, each in told["apps"].items()},
         reach={name: text.rstrip("\n") for name, text in told["reach"].items()},
+        opened=(told["opened"] or "").rstrip("\n"),
+        peers=(told["peers"] or "").rstrip("\n"),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from handful.facts.told import not_told, read_told
 
@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-# Those that are told by a word, or by none.
+# Those that are told by a number, and by a word or none.
+BYTES = ("memory", "swap", "disk")
 YES = ("firewall", "kernel_wireguard", "wireguard_up", "reboot", "resolves")
 
 
@@ -25,8 +26,9 @@ class Survey:
     for those on loopback. `networks`: ranges that lead somewhere, with the device. `firewall`: it is in force, as
     firewall.bash of now would have it; `own_open` is the stack's part of it, `opened` PORT/PROTOCOL of all stacks.
     `kernel_wireguard`: the kernel has it; `wireguard_key` is public, `peers` the stack's part of the private network.
-    `shared`: other stacks are here, too. `resolves`: it finds the hosts that its packages come from. `files`: those
-    that were asked for and are there.
+    `dockerd`: the words that its Docker was started with, or "installed" where it is not at work, "" for none.
+    `disks`: volumes in their places, by name: whole, or grown since. `shared`: other stacks are here, too. `resolves`:
+    it finds the hosts that its packages come from. `files`: those that were asked for and are there.
     """
 
     machine: str
@@ -44,6 +46,8 @@ class Survey:
     user_keys: tuple[str, ...] = ()
     packages: frozenset[str] = frozenset()
     docker: str = ""
+    dockerd: str = ""
+    disks: Mapping[str, str] = field(default_factory=dict)
     swarm: bool = False
     keeps_time: bool = False
     firewall: bool = False
@@ -79,10 +83,12 @@ def _survey(machine: str, told: Mapping[str, str], stack: str) -> Survey:
         virtual=said["virtual"].replace("none", ""),
         sshd=_settings(told["sshd"]),
         keys=_keys(told["keys"]),
-        user=said.get("user", "").partition(":")[0],
+        user=told.get("user", "").partition(":")[0],
         user_keys=_keys(told.get("user_keys", "")),
         packages=frozenset(said["packages"].split()),
         docker=said["docker"],
+        dockerd=said["dockerd"],
+        disks=dict(_pairs(told["disks"])),
         swarm=said["swarm"] == "active",
         own_open=told["own_open"],
         opened=frozenset(said["opened"].split()),
@@ -91,15 +97,20 @@ def _survey(machine: str, told: Mapping[str, str], stack: str) -> Survey:
         peers=told["peers"],
         listening=tuple(told["listening"].splitlines()),
         networks=tuple(_pairs(told["networks"])),
-        files={name.removeprefix("file:"): text for name, text in told.items() if name.startswith("file:")},
+        files=_files(told),
         login=said["login"],
         port=int(said["port"] or 22),
         keeps_time=int(said["time"] or 0) > 0,
-        memory=int(said["memory"]),
-        swap=int(said["swap"]),
-        disk=int(said["disk"]),
-        **{name: bool(said[name]) for name in YES},
+        **_numbers_and_words(said),
     )
+
+
+def _files(told: Mapping[str, str]) -> dict[str, str]:
+    return {name.removeprefix("file:"): text for name, text in told.items() if name.startswith("file:")}
+
+
+def _numbers_and_words(said: Mapping[str, str]) -> dict[str, Any]:
+    return {**{name: int(said[name]) for name in BYTES}, **{name: bool(said[name]) for name in YES}}
 
 
 def _settings(text: str) -> dict[str, tuple[str, ...]]:

@@ -46,6 +46,14 @@ def unreachable(access: Access, said: str) -> Unreachable:
     )
 
 
+def way(access: Access) -> str:
+    """Return the host that ssh connects to, by the user's own config; "" when it does so over another one."""
+    settings = _settings(access)
+    if any(settings.get(key, "none") != "none" for key in ("proxyjump", "proxycommand")):
+        return ""
+    return settings.get("hostname", access.host)
+
+
 def _settings(access: Access) -> dict[str, str]:
     """Return ssh's own view of a machine (`ssh -G`), after the user's config."""
     line = command(access, [])

@@ -57,6 +57,12 @@ def reached(
         yield Finding(machine, f"port {port} ({programs[port]}) is meant to be open, and is not, from here", mend)
 
 
+def untried(machine: str) -> Finding:
+    """Return that nobody could try a machine's ports."""
+    text = "its ports were not tried: ssh reaches it over another machine"
+    return Finding(machine, text, "Run handful audit from where it is reached directly, too")
+
+
 def _logins(machine: str, told: Mapping[str, str]) -> Iterator[Finding]:
     settings = dict(line.partition(" ")[::2] for line in told["sshd"].splitlines())
     for name, bad, text in SSHD:

@@ -1,38 +1,71 @@
-"""Which machines are to be made or started, and which are there that the file does not name?"""
+"""What is to be done at the provider until it has what the file says, and what is there that the file does not name?"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from handful.plan.firewall import provider_ports
 
-    from handful.config.model import Config
-    from handful.facts.servers import Server
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from handful.config.model import Config, Machine
+    from handful.facts.servers import Estate
 
 
 @dataclass(frozen=True)
 class MachineChange:
-    """What is to become of a machine, and why. `left`: nothing, until a person says so."""
+    """What is to become of a machine ("": what all share), and why.
+
+    `resize` restarts it. `gone`: the file does not name it any more. `kept`: a volume that is left, until a person says
+    so.
+    """
 
     machine: str
-    action: Literal["make", "start", "left"]
+    action: Literal["make", "start", "resize", "volume", "address", "firewall", "gone", "kept"]
     reason: str
 
 
-def plan_machines(config: Config, servers: Mapping[str, Server]) -> tuple[MachineChange, ...]:
+def plan_machines(config: Config, estate: Estate) -> tuple[MachineChange, ...]:
     """Return what makes the provider's machines those of the file. Machines that have an `address` are left out."""
-    changes = []
-    for name, machine in config.machines.items():
-        if machine.address is not None:
-            continue
-        if name not in servers:
-            changes.append(MachineChange(name, "make", "is not there"))
-        elif not servers[name].running:
-            changes.append(MachineChange(name, "start", f"is {servers[name].state}"))
-    changes += [
-        MachineChange(name, "left", "is not in the file") for name in servers
-        if name not in config.machines or config.machines[name].address is not None
-    ]
+    changes: list[MachineChange] = []
+    made = {name: machine for name, machine in config.machines.items() if machine.address is None}
+    for name, machine in made.items():
+        changes += _machine(config, name, machine, estate)
+    wanted = provider_ports(config)
+    if estate.opened is not None and estate.opened != set(wanted) and made:
+        changes.append(MachineChange("", "firewall", f"is to open {', '.join(wanted)}"))
+    changes += [MachineChange(name, "gone", "is not in the file") for name in estate.servers if name not in made]
+    for each in estate.volumes:
+        if each.machine not in estate.servers and each.name not in _volumes(config, each.machine):
+            changes.append(MachineChange(each.machine, "kept", f"its volume {each.name} is there"))
     return tuple(changes)
+
+
+def _machine(config: Config, name: str, machine: Machine, estate: Estate) -> Iterator[MachineChange]:
+    server = estate.servers.get(name)
+    if server is None:
+        yield MachineChange(name, "make", "is not there")
+    else:
+        size = machine.size or (config.provider.size if config.provider else None)
+        if size and server.size and size != server.size:
+            yield MachineChange(name, "resize", f"is {server.size}, and {size} in the file")
+        elif not server.running:
+            yield MachineChange(name, "start", f"is {server.state}")
+        if machine.fixed_address and not server.fixed:
+            yield MachineChange(name, "address", f"has the address {server.address}, which would go with it")
+    there = estate.volumes_of(name)
+    for volume, wanted in machine.gigabytes.items():
+        found = there.get(volume)
+        if found is None or not found.attached:
+            yield MachineChange(name, "volume", f"has no volume {volume} ({wanted} GB)")
+        elif found.gigabytes < wanted:
+            yield MachineChange(name, "volume", f"has {found.gigabytes} of {wanted} GB in its volume {volume}")
+    for volume in there.keys() - machine.volumes.keys():
+        yield MachineChange(name, "kept", f"has a volume {volume} that the file does not name")
+
+
+def _volumes(config: Config, machine: str) -> dict[str, int]:
+    return dict(config.machines[machine].volumes) if machine in config.machines else {}
+

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from handful.plan.model import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from handful.config.model import Config
     from handful.facts.survey import Survey
@@ -56,3 +56,15 @@ def join(stack: str, survey: Survey, part: str, script: str) -> Step | None:
     own, *others = (line.split() for line in part.splitlines())
     says = f"private network: {own[1]}, with {', '.join(peer[3] for peer in others) or 'nobody yet'}"
     return Step("prepare_network", {"says": says, "stack": stack, "part": part, "script": script})
+
+
+def follows(config: Config, part: str, there: Collection[str]) -> bool:
+    """Whether a machine's part (see wireguard.bash, "" for none) names the machines of the file and no other.
+
+    Of machines that are not `there` now nothing is known yet.
+    """
+    if not is_joined(config):
+        return not part
+    present = {line.split()[-1].partition("/")[0] for line in part.splitlines()}
+    private = {name: str(each.private) for name, each in config.machines.items()}
+    return {private[name] for name in there} <= present <= set(private.values())

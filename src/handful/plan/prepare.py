@@ -6,17 +6,17 @@ Pure: from the file and from what a machine is now to tasks, each with a sentenc
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from ipaddress import IPv4Network
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from handful.errors import PlanRefused
-from handful.plan import firewall, network
+from handful.plan import docker, firewall, network
 from handful.plan.model import Step
+from handful.plan.prepared import document
+from handful.plan.task import Task, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from handful.config.model import Config
     from handful.facts.survey import Survey
@@ -27,20 +27,16 @@ PACKAGES = (
     "util-linux", "zstd",
 )
 KEEPS_TIME = "systemd-timesyncd"
-# Docker as the distribution has it.
-DOCKER = MappingProxyType({
-    "debian 12": ("docker.io",), "debian 13": ("docker.io", "docker-cli"),
-    "ubuntu 22.04": ("docker.io",), "ubuntu 24.04": ("docker.io",),
-})
-DAEMON = "/etc/docker/daemon.json"
+# For volumes.
+FILE_SYSTEMS = "e2fsprogs"
 SSHD = "/etc/ssh/sshd_config.d/10-handful.conf"
 UPGRADES = "/etc/apt/apt.conf.d/60handful"
 SWAPPINESS = "/etc/sysctl.d/60-handful-swap.conf"
 FIREWALL = "/var/lib/handful/firewall.bash"
 WIREGUARD = "/var/lib/handful/wireguard.bash"
-FILES = (DAEMON, SSHD, UPGRADES, SWAPPINESS, FIREWALL, WIREGUARD)
-# Docker's own networks: not those of handful, of most providers, or of most offices.
-POOLS = tuple(f"10.{number}.0.0/16" for number in (212, 220, 222, 224, 226))
+DISKS = "/var/lib/handful/disks"
+PREPARED = "/var/lib/handful/prepared.json"
+FILES = (*docker.FILES, SSHD, UPGRADES, SWAPPINESS, FIREWALL, WIREGUARD, PREPARED)
 SMALL_MEMORY, LEAST_DISK, GIGABYTE = 4 * 1024**3, 5 * 1024**3, 1024**3
 SSHD_TEXT = """\
 # handful: keys alone let in. Many sessions begin at once when many machines are worked on.
@@ -49,6 +45,11 @@ KbdInteractiveAuthentication no
 PermitRootLogin {root}
 MaxStartups 30:30:100
 """
+# sshd takes the first word that it finds on anything.
+SSHD_CHECK = """\
+sshd -t && { ! sshd -T | grep -E '^(password|kbdinteractive)authentication yes$' || {
+  echo 'another file says so:' && grep -rniE '^ *(Password|KbdInteractive|ChallengeResponse)Authentication' /etc/ssh
+  false; }; }"""
 UPGRADES_TEXT = """\
 // handful: security upgrades come by themselves. A reboot does not, nor does Docker: both take a person who looks on.
 APT::Periodic::Update-Package-Lists "1";
@@ -62,7 +63,8 @@ SWAPPINESS_TEXT = "# handful: swap is for what is never used.\nvm.swappiness = 1
 class Aim:
     """What holds for all machines. `handful` is its version, `firewall` the text of firewall.bash.
 
-    `close`: ports, too, that something else serves the world on.
+    `close`: ports, too, that something else serves the world on. `devices`: paths of the volumes' devices, by machine
+    and volume, "" where the machine finds them in their places. `docker_key`: the text of the key of Docker's packages.
     """
 
     config: Config
@@ -70,15 +72,8 @@ class Aim:
     handful: str
     firewall: str
     close: bool = False
-
-
-@dataclass(frozen=True)
-class Task:
-    """One thing to do, said before and after; `closes`: only once the new way in has been tried."""
-
-    says: str
-    step: Step
-    closes: bool = False
+    devices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    docker_key: str = ""
 
 
 def prepare(aim: Aim, machine: str, survey: Survey) -> tuple[Task, ...]:
@@ -90,21 +85,32 @@ def prepare(aim: Aim, machine: str, survey: Survey) -> tuple[Task, ...]:
     _check(survey)
     config = aim.config
     tasks = [
-        *_user(config, survey), *_docker(config, survey), *_packages(config, survey),
-        *_file(survey, UPGRADES, UPGRADES_TEXT, "security upgrades"), *_swap(survey),
-        *_key(config, survey), *_firewall(aim, machine, survey), *_sshd(config, survey),
+        *_user(config, survey), *docker.settings(config, survey), *docker.source(config, survey, aim.docker_key),
+        *_packages(config, machine, survey), *written(survey, UPGRADES, UPGRADES_TEXT, "security upgrades"), *_swap(survey),
+        *_volumes(aim, machine, survey), *_key(config, survey), *_firewall(aim, machine, survey),
+        *_sshd(config, survey),
     ]
-    if not tasks:
+    present = _present(survey)
+    wanted = document(config, aim.handful, present)
+    if not tasks and present == wanted:
         return ()
-    done = Step("prepare_done", {"text": json.dumps({"handful": aim.handful})})
+    done = Step("prepare_done", {"text": json.dumps(wanted)})
     return (*tasks, Task("", done, closes=any(task.closes for task in tasks)))
 
 
 def wanted_packages(config: Config) -> tuple[str, ...]:
     """Return every package that may be asked for, on whatever system."""
-    docker = {package for packages in DOCKER.values() for package in packages}
     joins = {*network.PACKAGES, network.IN_USERSPACE}
-    return tuple(sorted({*PACKAGES, KEEPS_TIME, *docker, *joins, *config.packages}))
+    return tuple(sorted({*PACKAGES, KEEPS_TIME, FILE_SYSTEMS, *docker.EVERY_PACKAGE, *joins, *config.packages}))
+
+
+def _present(survey: Survey) -> dict[str, Any]:
+    """Return what was written down when the machine was prepared; what is damaged is as good as nothing."""
+    try:
+        told = json.loads(survey.files.get(PREPARED, "") or "{}")
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _check(survey: Survey) -> None:
@@ -112,9 +118,9 @@ def _check(survey: Survey) -> None:
         message = f"cloud-init failed on {survey.machine}"
         advice = f"See there: /var/log/cloud-init-output.log. {survey.machine} is as it was."
         raise PlanRefused(message, detail=survey.trouble, advice=advice)
-    if survey.os not in DOCKER:
+    if survey.os not in docker.PACKAGES:
         message = f"{survey.machine} runs {survey.os or 'an unknown system'}, which handful does not prepare"
-        advice = f"It prepares {', '.join(DOCKER)}. Others can be used as they are, with Docker."
+        advice = f"It prepares {', '.join(docker.PACKAGES)}. Others can be used as they are, with Docker."
         raise PlanRefused(message, advice=advice)
 
 
@@ -129,55 +135,18 @@ def _user(config: Config, survey: Survey) -> Iterable[Task]:
     yield Task(says, Step("prepare_user", {"says": says, "user": user, "keys": "\n".join(survey.keys)}))
 
 
-def _packages(config: Config, survey: Survey) -> Iterable[Task]:
-    wanted = {*PACKAGES, *config.packages, *(() if survey.docker else DOCKER[survey.os])}
+def _packages(config: Config, machine: str, survey: Survey) -> Iterable[Task]:
+    wanted = {*PACKAGES, *config.packages, *docker.packages(config, survey)}
     if not survey.keeps_time and not survey.virtual:
         wanted.add(KEEPS_TIME)
     if network.is_joined(config):
         wanted.update(network.packages(survey))
+    if config.machines[machine].volumes:
+        wanted.add(FILE_SYSTEMS)
     missing = tuple(sorted(wanted - survey.packages))
     if missing:
         says = f"packages: {', '.join(missing)}"
         yield Task(says, Step("prepare_packages", {"says": says, "packages": " ".join(missing)}))
-
-
-def _file(survey: Survey, path: str, text: str, what: str, *, check: str = "", heed: str = "") -> Iterable[Task]:
-    if survey.files.get(path, "").rstrip("\n") != text.rstrip("\n"):
-        says = f"{what}: {path}"
-        values = {"says": says, "path": path, "text": text.rstrip("\n"), "check": check, "heed": heed}
-        yield Task(says, Step("prepare_file", values))
-
-
-def _docker(config: Config, survey: Survey) -> Iterable[Task]:
-    """What the machine's owner has written stays: only what is not there is added."""
-    try:
-        told: dict[str, Any] = json.loads(survey.files.get(DAEMON, "") or "{}")
-    except ValueError as wrong:
-        message = f"{DAEMON} of {survey.machine} is no JSON: {wrong}"
-        raise PlanRefused(message, advice="Mend it there; Docker cannot read it either.") from wrong
-    wanted: dict[str, Any] = {"log-driver": "json-file", "live-restore": True}
-    if survey.swarm:
-        del wanted["live-restore"]
-    if told.get("log-driver", "json-file") == "json-file":
-        wanted["log-opts"] = {"max-size": "10m", "max-file": "3"}
-    if not {"default-address-pools", "bip"} & told.keys():
-        wanted["default-address-pools"] = [{"base": _pool(config, survey), "size": 24}]
-    missing = {key: value for key, value in wanted.items() if key not in told}
-    if missing:
-        says = f"Docker: {', '.join(missing)}"
-        text = json.dumps({**told, **missing}, indent=2)
-        yield Task(says, Step("prepare_docker", {"says": says, "text": text}))
-
-
-def _pool(config: Config, survey: Survey) -> str:
-    """Return a range for Docker's own networks that leads nowhere from this machine, and to no other machine."""
-    taken = [IPv4Network(range_) for range_, device in survey.networks if device != "docker0"]
-    taken += [IPv4Network(each.private) for each in config.machines.values() if each.private]
-    free = (pool for pool in POOLS if not any(IPv4Network(pool).overlaps(each) for each in taken))
-    if (found := next(free, None)) is None:
-        message = f"{', '.join(POOLS)} all lead somewhere from {survey.machine}: Docker's networks have no place"
-        raise PlanRefused(message, advice=f"Write default-address-pools into {DAEMON} there.")
-    return found
 
 
 def _swap(survey: Survey) -> Iterable[Task]:
@@ -186,7 +155,18 @@ def _swap(survey: Survey) -> Iterable[Task]:
     megabytes = 1024 if survey.memory <= GIGABYTE else 2048
     says = f"swap of {megabytes} MiB"
     yield Task(says, Step("prepare_swap", {"says": says, "megabytes": str(megabytes)}))
-    yield from _file(survey, SWAPPINESS, SWAPPINESS_TEXT, "swap", heed=f"sysctl --quiet --load {SWAPPINESS}")
+    yield from written(survey, SWAPPINESS, SWAPPINESS_TEXT, "swap", heed=f"sysctl --quiet --load {SWAPPINESS}")
+
+
+def _volumes(aim: Aim, machine: str, survey: Survey) -> Iterable[Task]:
+    for name in aim.config.machines[machine].volumes:
+        device = aim.devices.get(machine, {}).get(name)
+        if name not in survey.disks and not device:
+            message = f"{machine} has no volume {name} that handful knows of"
+            raise PlanRefused(message, advice="Make it, or find it: handful machines apply")
+        if survey.disks.get(name) != "whole":
+            says = f"volume {name}: {'grown' if name in survey.disks else 'mounted'} at {DISKS}/{name}"
+            yield Task(says, Step("prepare_volume", {"says": says, "name": name, "device": device or ""}))
 
 
 def _key(config: Config, survey: Survey) -> Iterable[Task]:
@@ -197,7 +177,7 @@ def _key(config: Config, survey: Survey) -> Iterable[Task]:
 
 def _firewall(aim: Aim, machine: str, survey: Survey) -> Iterable[Task]:
     ports = firewall.open_ports(aim.config, machine, survey)
-    text = firewall.opening(ports, aim.config)
+    text = firewall.opening(aim.config, machine, firewall.ssh_ports(survey))
     same = survey.files.get(FIREWALL, "").rstrip("\n") == aim.firewall
     if survey.firewall and same and survey.own_open == text:
         return
@@ -213,9 +193,14 @@ def _firewall(aim: Aim, machine: str, survey: Survey) -> Iterable[Task]:
 
 
 def _sshd(config: Config, survey: Survey) -> Iterable[Task]:
+    """What counts is what sshd says of itself: another file of its may come before this one."""
     # Another stack here may log in as root.
     root = "prohibit-password" if (config.ssh.user or survey.login) == "root" or survey.shared else "no"
     what = "sshd lets nobody in by password" + ("" if root != "no" else ", and not root")
-    text = SSHD_TEXT.format(root=root)
-    for task in _file(survey, SSHD, text, what, check="sshd -t", heed="systemctl reload ssh || systemctl reload sshd"):
+    told = {"passwordauthentication": "no", "kbdinteractiveauthentication": "no"}
+    heeds = not survey.sshd or all(survey.sshd.get(name, (value,)) == (value,) for name, value in told.items())
+    for task in written(
+        survey, SSHD, SSHD_TEXT.format(root=root), what, check=SSHD_CHECK,
+        heed="systemctl reload ssh || systemctl reload sshd", again=not heeds,
+    ):
         yield Task(task.says, task.step, closes=True)

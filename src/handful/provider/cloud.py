@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from handful.errors import MachineError
 from handful.machine.access import Access
@@ -14,57 +15,87 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from handful.facts.servers import Server
+    from handful.facts.servers import Estate
 
 SSH_PORT = 22
 UP_SECONDS = 300.0
-# A stack's name and a machine's are labels of everything that is theirs, at every provider.
-STACK, MACHINE = "handful-stack", "handful-machine"
+USUAL_RANGE = "10.114.0.0/24"
+# A stack's name and a machine's are labels of everything that is theirs, at every provider; a volume has its own, too.
+STACK, MACHINE, VOLUME = "handful-stack", "handful-machine", "handful-volume"
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A machine as the file wants it: `private` is its address in the stack's network, "" for any."""
+    """A machine as the file wants it: `private` is its address in the stack's network, "" for any.
+
+    `volumes`: gigabytes by name; `fixed`: its public address outlives it.
+    """
 
     size: str
     region: str
     image: str
     private: str = ""
+    volumes: Mapping[str, int] = field(default_factory=dict)
+    fixed: bool = False
 
 
 @dataclass(frozen=True)
 class Wanted:
     """What a stack wants of a provider: its machines by name, the range of their network, and who is let in.
 
-    `ports`: TCP ports that are open to the world on all of them; `keys`: public keys of those who log in first.
+    `range` is "" for whatever the provider gives. `ports`: PORT/PROTOCOL that are open to the world on all of them;
+    `keys`: public keys of those who log in first.
     """
 
     stack: str
     machines: Mapping[str, Spec]
     range: str
-    ports: tuple[int, ...]
+    ports: tuple[str, ...]
     keys: tuple[str, ...]
 
 
-def remember(folder: Path, servers: Mapping[str, Server]) -> None:
+def need_keys(wanted: Wanted) -> None:
+    """Raise MachineError when nobody could log in on a new machine."""
+    if not wanted.keys:
+        message = "there is no public key to let you in on new machines: neither the ssh agent nor ~/.ssh has one"
+        raise MachineError(message, advice="Make one: ssh-keygen -t ed25519")
+
+
+def remember(folder: Path, estate: Estate) -> None:
     """Write down where a stack's machines are, so that other commands ask nobody; the provider knows better, always."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lines = [f"{each.name} {each.address} {each.private or '-'}\n" for each in servers.values() if each.address]
+    told = {
+        name: {
+            "address": each.address, "private": each.private,
+            "volumes": {key: volume.device for key, volume in estate.volumes_of(name).items() if volume.attached},
+        }
+        for name, each in estate.servers.items() if each.address
+    }
     fresh = folder / "servers.new"
-    fresh.write_text("".join(lines), encoding="ascii")
-    fresh.replace(folder / "servers")
+    fresh.write_text(json.dumps(told, indent=1), encoding="utf-8")
+    fresh.replace(folder / "servers.json")
 
 
 def remembered(folder: Path, user: str | None, port: int | None) -> dict[str, Access]:
     """Return how the machines are reached that were found last, by name."""
-    path = folder / "servers"
-    lines = path.read_text(encoding="ascii").splitlines() if path.exists() else []
+    # Host names in plain text: an address that is given anew is forgotten by its name.
     known = str(folder / "known_hosts").replace("%", "%%")
-    options = (f'UserKnownHostsFile="{known}"',)
-    found = {}
-    for name, address, private in (line.split() for line in lines):
-        found[name] = Access(name, address, None if private == "-" else private, user or "root", port, options)
-    return found
+    options = (f'UserKnownHostsFile="{known}"', "HashKnownHosts=no")
+    return {
+        name: Access(name, each["address"], each["private"] or None, user or "root", port, options)
+        for name, each in _told(folder).items()
+    }
+
+
+def devices(folder: Path) -> dict[str, dict[str, str]]:
+    """Return the paths of the volumes' devices that were found last, by machine and volume."""
+    return {name: dict(each["volumes"]) for name, each in _told(folder).items()}
+
+
+def _told(folder: Path) -> dict[str, Any]:
+    path = folder / "servers.json"
+    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return told
 
 
 def forget_host_keys(folder: Path, addresses: Iterable[str]) -> None:

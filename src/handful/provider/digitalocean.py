@@ -1,112 +1,135 @@
-"""Machines at DigitalOcean; see border.Provider, and docs/guide/providers.md for what its token must be allowed.
-
-Plain HTTP: the vendor's own library brings 100 MB of others along.
-"""
+"""Machines at DigitalOcean; see border.Provider, and docs/guide/providers.md for what its token must be allowed."""
 
 from __future__ import annotations
 
-import json
 import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-from urllib.error import HTTPError, URLError
-from urllib.parse import urlencode, urlsplit
-from urllib.request import Request, urlopen
 
 from handful.errors import MachineError
-from handful.facts.servers import Server
-from handful.provider.cloud import bare_key, forget_host_keys, remember, wait_for_ssh
+from handful.facts.servers import Estate, Server
+from handful.provider.cloud import bare_key, forget_host_keys, need_keys, remember, wait_for_ssh
+from handful.provider.digitalocean_api import ENDPOINT, Api
+from handful.provider.digitalocean_volumes import ensure_volumes, remove_volumes, volumes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from handful.provider.cloud import Wanted
 
-ENDPOINT = "https://api.digitalocean.com"
-TIMEOUT_SECONDS, ACTIVE_SECONDS = 30, 300.0
-# Of a list, so that one that never ends is not followed for ever.
-MOST_PAGES, PER_PAGE = 500, 100
+ACTIVE_SECONDS, OFF_SECONDS = 300.0, 90.0
 EVERYWHERE = ("0.0.0.0/0", "::/0")
 IMAGES = MappingProxyType({
     "debian-13": "debian-13-x64", "debian-12": "debian-12-x64", "ubuntu-24.04": "ubuntu-24-04-x64",
     "ubuntu-22.04": "ubuntu-22-04-x64",
 })
-ADVICE = MappingProxyType({
-    401: "The token is wrong, expired, or was deleted: make one in the console, under API.",
-    403: "The token lacks a right (docs/guide/providers.md lists them), or a limit of the account is reached.",
-    429: "Too many requests within the hour: try again later. What was made is kept.",
-})
 
 
 class DigitalOcean:
-    """A stack's droplets, known by their tags, and its network, firewall and keys, known by their names."""
+    """A stack's droplets and volumes, known by their tags, and its network, firewall and keys, known by their names."""
 
     def __init__(
         self, wanted: Wanted, token: str, folder: Path, *, endpoint: str = ENDPOINT, poll_seconds: float = 2.0
     ) -> None:
         """Nothing is asked yet. `folder` keeps where machines were found last."""
-        self._wanted, self._folder, self._poll = wanted, folder, poll_seconds
-        self._token, self._endpoint = token, endpoint
+        self._wanted, self._folder = wanted, folder
+        self._api = Api(token, endpoint, poll_seconds)
         # Of all that is the stack's: a tag of droplets, and the name of the rest.
         self._tag, self._name = f"handful:{wanted.stack}", f"handful-{wanted.stack}"
 
-    def servers(self) -> dict[str, Server]:
-        """See Provider."""
-        found = {name: _server(name, droplet) for name, droplet in self._droplets().items()}
-        remember(self._folder, found)
-        return found
+    def estate(self) -> Estate:
+        """See Provider. There are no fixed addresses: reserved ones carry no tag."""
+        servers = {name: _server(name, droplet) for name, droplet in self._droplets().items()}
+        opened = None
+        for found in self._named("/v2/firewalls", "firewalls", {self._name}):
+            world = (rule for rule in found["inbound_rules"] if rule["sources"].get("addresses"))
+            opened = frozenset(f"{rule['ports']}/{rule['protocol']}" for rule in world if rule["protocol"] != "icmp")
+        estate = Estate(servers, volumes(self._api, self._tag), opened)
+        remember(self._folder, estate)
+        return estate
 
     def make(self, wanted: Mapping[str, str | None], say: Callable[[str], None]) -> None:
-        """See Provider. Network, firewall and keys come to be what the file says, too."""
+        """See Provider."""
         if not self._wanted.machines:
             return
         here = self._droplets()
-        vpc, keys = self._vpc(say), self._keys(say)
+        vpc = self._vpc(say)
         self._firewall(say)
         for name in wanted:
             if name in here:
-                self._call("POST", f"/v2/droplets/{here[name]['id']}/actions", {"type": "power_on"})
+                self._api.act(f"/v2/droplets/{here[name]['id']}", {"type": "power_on"})
             else:
-                self._make(name, vpc, keys, say)
-        self._wait(wanted)
-        found = self.servers()
-        wait_for_ssh({name: found[name].address for name in wanted}, say)
+                self._make(name, vpc, self._keys(say), say)
+        self._wait(wanted, say)
+        ensure_volumes(self._api, self._tag, self._wanted, self._droplets(), say)
+        servers = self.estate().servers
+        forget_host_keys(self._folder, [servers[name].address for name in wanted if name not in here])
+        wait_for_ssh({name: servers[name].address for name in wanted}, say)
 
-    def destroy(self, names: Collection[str], say: Callable[[str], None]) -> None:
+    def resize(self, name: str, say: Callable[[str], None]) -> None:
+        """See Provider. Its disk stays as it is, so that the machine can become smaller again."""
+        size = self._wanted.machines[name].size
+        self._check(size, self._wanted.machines[name].region)
+        droplet = self._droplets()[name]
+        path = f"/v2/droplets/{droplet['id']}"
+        if droplet["status"] == "active":
+            say(f"stopping {name}")
+            self._api.act(path, {"type": "shutdown"})
+            deadline = time.monotonic() + OFF_SECONDS
+            while self._droplets()[name]["status"] != "off" and time.monotonic() < deadline:
+                time.sleep(self._api.poll)
+            if self._droplets()[name]["status"] != "off":
+                self._api.act(path, {"type": "power_off"})
+        say(f"{name} becomes {size}")
+        self._api.act(path, {"type": "resize", "size": size, "disk": False})
+        self._api.act(path, {"type": "power_on"})
+        wait_for_ssh({name: self.estate().servers[name].address}, say)
+
+    def destroy(self, names: Collection[str], say: Callable[[str], None], *, volumes: bool) -> None:
         """See Provider."""
         for name, droplet in self._droplets().items():
             if name in names:
                 forget_host_keys(self._folder, [_server(name, droplet).address])
-                self._call("DELETE", f"/v2/droplets/{droplet['id']}")
+                self._api.call("DELETE", f"/v2/droplets/{droplet['id']}")
                 say(f"removed {name} ({droplet['name']})")
         deadline = time.monotonic() + ACTIVE_SECONDS
-        while set(names) & self._droplets().keys() and time.monotonic() < deadline:
-            time.sleep(self._poll)
-        self.servers()
+        while there := set(names) & self._droplets().keys():
+            if time.monotonic() > deadline:
+                message = f"DigitalOcean has not removed {', '.join(sorted(there))} after {ACTIVE_SECONDS:.0f} s"
+                raise MachineError(message, advice="Look at the console, then try again.")
+            time.sleep(self._api.poll)
+        for name in names if volumes else ():
+            remove_volumes(self._api, self._tag, name, say)
+        self.estate()
 
     def destroy_all(self, say: Callable[[str], None]) -> None:
         """See Provider. Droplets first: a network that has members cannot go."""
-        self.destroy(self._droplets(), say)
+        self.destroy(self._droplets(), say, volumes=True)
+        remove_volumes(self._api, self._tag, None, say)
         for path, key in (("/v2/firewalls", "firewalls"), ("/v2/vpcs", "vpcs")):
             for found in self._named(path, key, {self._name}):
-                self._call("DELETE", f"{path}/{found['id']}")
+                self._api.call("DELETE", f"{path}/{found['id']}")
                 say(f"removed {found['name']}")
         for found in self._named("/v2/account/keys", "ssh_keys", set(self._key_names().values())):
-            self._call("DELETE", f"/v2/account/keys/{found['id']}")
+            self._api.call("DELETE", f"/v2/account/keys/{found['id']}")
             say(f"removed {found['name']}")
-        for found in list(self._every("/v2/tags", "tags")):
+        for found in list(self._api.every("/v2/tags", "tags")):
             if found["name"] == self._tag or found["name"].startswith(f"{self._tag}:"):
-                self._call("DELETE", f"/v2/tags/{found['name']}")
+                self._api.call("DELETE", f"/v2/tags/{found['name']}")
+        self.estate()
 
     def _droplets(self) -> dict[str, dict[str, Any]]:
-        """Return the stack's droplets by the names of their machines."""
-        prefix = f"{self._tag}:"
-        found = {}
-        for droplet in self._every("/v2/droplets", "droplets", tag_name=self._tag):
+        """Return the stack's droplets by the names of their machines; of two of one name, the one that was first."""
+        return {name: found[0] for name, found in self._every_droplet().items()}
+
+    def _every_droplet(self) -> dict[str, list[dict[str, Any]]]:
+        prefix, found = f"{self._tag}:", dict[str, list[dict[str, Any]]]()
+        every = self._api.every("/v2/droplets", "droplets", tag_name=self._tag)
+        for droplet in sorted(every, key=lambda each: int(each["id"])):
             for tag in droplet["tags"]:
                 if tag.startswith(prefix):
-                    found[tag.removeprefix(prefix)] = droplet
+                    found.setdefault(tag.removeprefix(prefix), []).append(droplet)
         return found
 
     def _make(self, name: str, vpc: str, keys: list[int], say: Callable[[str], None]) -> None:
@@ -116,11 +139,11 @@ class DigitalOcean:
         say(f"making {name}: {spec.size} in {spec.region}, {spec.image}")
         told = {"name": f"{self._wanted.stack}-{name}", "tags": [self._tag, f"{self._tag}:{name}"]}
         told |= {"region": spec.region, "size": spec.size, "image": IMAGES[spec.image]}
-        self._call("POST", "/v2/droplets", {**told, "ssh_keys": keys, "vpc_uuid": vpc})
+        self._api.call("POST", "/v2/droplets", {**told, "ssh_keys": keys, "vpc_uuid": vpc})
 
     def _check(self, size: str, region: str) -> None:
         """What is unknown is told with what there is, before anything is made."""
-        regions = {each["slug"]: each for each in self._every("/v2/regions", "regions") if each["available"]}
+        regions = {each["slug"]: each for each in self._api.every("/v2/regions", "regions") if each["available"]}
         if region not in regions:
             message = f"DigitalOcean has no region {region} that takes droplets"
             raise MachineError(message, advice=f"It has: {', '.join(regions)}")
@@ -128,8 +151,9 @@ class DigitalOcean:
             there = ", ".join(regions[region]["sizes"])
             raise MachineError(f"DigitalOcean has no size {size} in {region}", advice=f"It has: {there}")
 
-    def _wait(self, names: Collection[str]) -> None:
+    def _wait(self, names: Collection[str], say: Callable[[str], None]) -> None:
         """Return when droplets are active: only then they have addresses."""
+        self._remove_doubles(names, say)
         deadline = time.monotonic() + ACTIVE_SECONDS
         while names:
             here = self._droplets()
@@ -139,23 +163,33 @@ class DigitalOcean:
             if time.monotonic() > deadline:
                 message = f"not active after {ACTIVE_SECONDS:.0f} s: {', '.join(late)}"
                 raise MachineError(message, advice="They are kept: look at the console, then: handful machines apply")
-            time.sleep(self._poll)
+            time.sleep(self._api.poll)
+
+    def _remove_doubles(self, names: Collection[str], say: Callable[[str], None]) -> None:
+        """Names may come twice here: of two that were made at the same time by two people, the second goes."""
+        for name, found in self._every_droplet().items():
+            for second in found[1:] if name in names else ():
+                say(f"{name} was made twice at the same time: the second goes ({second['id']})")
+                self._api.call("DELETE", f"/v2/droplets/{second['id']}")
 
     def _vpc(self, say: Callable[[str], None]) -> str:
         for found in self._named("/v2/vpcs", "vpcs", {self._name}):
             return str(found["id"])
-        say(f"making the private network {self._name} ({self._wanted.range})")
+        say(f"making the private network {self._name}{self._wanted.range and f' ({self._wanted.range})'}")
         region = next(iter(self._wanted.machines.values())).region
-        told = {"name": self._name, "region": region, "ip_range": self._wanted.range}
-        return str(self._call("POST", "/v2/vpcs", told)["vpc"]["id"])
+        # Ranges must not overlap in an account: unless the file says one, it is DigitalOcean's to choose.
+        chosen = {"ip_range": self._wanted.range} if self._wanted.range else {}
+        told = {"name": self._name, "region": region, **chosen}
+        return str(self._api.call("POST", "/v2/vpcs", told)["vpc"]["id"])
 
     def _firewall(self, say: Callable[[str], None]) -> None:
         """Have one that lets in what is open to the world on any machine; each machine's own is closer."""
-        ports = [str(port) for port in self._wanted.ports]
+        ports = self._wanted.ports
         world = {"addresses": list(EVERYWHERE)}
-        inbound = [{"protocol": "tcp", "ports": port, "sources": world} for port in ports]
-        # Machines of the stack reach each other everywhere: by the network that is theirs.
-        own = {"addresses": [self._wanted.range]}
+        split = (each.partition("/") for each in ports)
+        inbound = [{"protocol": protocol, "ports": port, "sources": world} for port, _, protocol in split]
+        # Machines of the stack reach each other everywhere.
+        own = {"tags": [self._tag]}
         inbound += [{"protocol": protocol, "ports": "all", "sources": own} for protocol in ("tcp", "udp")]
         inbound += [{"protocol": "icmp", "ports": "0", "sources": world}]
         outbound: list[dict[str, Any]] = [
@@ -166,19 +200,20 @@ class DigitalOcean:
         for found in self._named("/v2/firewalls", "firewalls", {self._name}):
             if _opened(found["inbound_rules"]) != _opened(inbound):
                 say(f"the firewall {self._name} opens {', '.join(ports)}")
-                self._call("PUT", f"/v2/firewalls/{found['id']}", told)
+                self._api.call("PUT", f"/v2/firewalls/{found['id']}", told)
             return
         say(f"making the firewall {self._name}: open are {', '.join(ports)}")
-        self._call("POST", "/v2/tags", {"name": self._tag})
-        self._call("POST", "/v2/firewalls", told)
+        self._api.call("POST", "/v2/tags", {"name": self._tag})
+        self._api.call("POST", "/v2/firewalls", told)
 
     def _keys(self, say: Callable[[str], None]) -> list[int]:
         """A key is there once in an account, whoever has put it there."""
-        there = {bare_key(each["public_key"]): each["id"] for each in self._every("/v2/account/keys", "ssh_keys")}
+        need_keys(self._wanted)
+        there = {bare_key(each["public_key"]): each["id"] for each in self._api.every("/v2/account/keys", "ssh_keys")}
         for public, name in self._key_names().items():
             if bare_key(public) not in there:
                 say(f"adding the ssh key {name}")
-                made = self._call("POST", "/v2/account/keys", {"name": name, "public_key": public})
+                made = self._api.call("POST", "/v2/account/keys", {"name": name, "public_key": public})
                 there[bare_key(public)] = made["ssh_key"]["id"]
         return [there[bare_key(public)] for public in self._wanted.keys]
 
@@ -186,38 +221,7 @@ class DigitalOcean:
         return {public: f"{self._name}-{public.split()[-1]}" for public in self._wanted.keys}
 
     def _named(self, path: str, key: str, names: set[str]) -> list[dict[str, Any]]:
-        return [each for each in self._every(path, key) if each["name"] in names]
-
-    def _every(self, path: str, key: str, **query: str) -> Iterator[dict[str, Any]]:
-        """Yield all entries of a list, page by page."""
-        following = f"{path}?{urlencode({**query, 'per_page': PER_PAGE})}"
-        for _ in range(MOST_PAGES):
-            told = self._call("GET", following)
-            yield from told[key]
-            following = (told.get("links", {}).get("pages") or {}).get("next", "")
-            if not following:
-                return
-            parts = urlsplit(following)
-            following = f"{parts.path}?{parts.query}"
-
-    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Raises MachineError."""
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
-        request = Request(f"{self._endpoint}{path}", data, headers, method=method)  # noqa: S310  # the endpoint is https
-        try:
-            with urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  # likewise
-                read = answer.read()
-            return json.loads(read) if read else {}
-        except HTTPError as refused:
-            with refused:
-                said = refused.read().decode(errors="replace")
-            advice = ADVICE.get(refused.code, "What was made is kept. Mend it, then: handful machines apply")
-            message = f"DigitalOcean refuses {method} {path.partition('?')[0]} ({refused.code})"
-            raise MachineError(message, detail=said[:500], advice=advice) from refused
-        except (URLError, OSError, ValueError) as wrong:
-            message, advice = "DigitalOcean's API does not answer as it should", "What was made is kept: try again."
-            raise MachineError(message, detail=str(wrong), advice=advice) from wrong
+        return [each for each in self._api.every(path, key) if each["name"] in names]
 
 
 def _server(name: str, droplet: Mapping[str, Any]) -> Server:
@@ -229,7 +233,9 @@ def _server(name: str, droplet: Mapping[str, Any]) -> Server:
 
 def _opened(inbound: list[dict[str, Any]]) -> set[tuple[str, str]]:
     """Return what is open to whom; a port range comes back as a number, or as `0`, for all."""
-    return {
-        (f"{rule['protocol']} {str(rule.get('ports', '')).replace('all', '0') or '0'}",
-         ",".join(sorted(rule["sources"].get("addresses", ())))) for rule in inbound
-    }
+    found = set()
+    for rule in inbound:
+        ports, sources = str(rule.get("ports", "")).replace("all", "0") or "0", rule["sources"]
+        whom = sorted([*sources.get("addresses", ()), *sources.get("tags", ())])
+        found.add((f"{rule['protocol']} {ports}", ",".join(whom)))
+    return found

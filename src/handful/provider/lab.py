@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from handful.artifact.docker import docker
@@ -16,9 +17,10 @@ from handful.provider.lab_keys import ensure_key, write_addresses, write_host_ke
 from handful.provider.lab_machines import LabMachine, container_name, labels, machines
 from handful.provider.lab_network import ensure_network, give_addresses, network_name
 from handful.provider.lab_ready import wait_ready
+from handful.provider.lab_volumes import mounts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from handful.machine.access import Access
@@ -40,6 +42,9 @@ FLAGS = (
     "--stop-timeout=30",
     "--env=container=docker",
 )
+NO_VOLUMES: Mapping[str, Collection[str]] = MappingProxyType({})
+
+
 def up(
     stack: str,
     wanted: Mapping[str, str | None],
@@ -48,28 +53,29 @@ def up(
     say: Callable[[str], None],
     image: str = "debian-13",
     bare: bool = False,
+    volumes: Mapping[str, Collection[str]] = NO_VOLUMES,
 ) -> dict[str, Access]:
     """Have the machines `wanted` run (name → private address, None for a free one); return how to reach them.
 
     Running machines stay, stopped ones start, missing ones are made from `image` (debian-13 or debian-12; `bare`
-    leaves Docker out). `state` is the folder of all labs' keys. Returns when sshd and Docker answer on each, or
-    raises: NoDocker, BuildFailed, UsageError or MachineError (no such image, an address is taken, a machine is not up).
+    leaves Docker out), with `volumes` by machine. `state` is the folder of all labs' keys. Returns when all are ready.
+    Raises NoDocker, BuildFailed, UsageError or MachineError (no such image, an address is taken, a machine is not up).
     """
     started = time.monotonic()
-    made_from = image_name(image, bare=bare)
-    here = machines(stack)
+    made_from, here = image_name(image, bare=bare), machines(stack)
     subnet = ensure_network(stack, [address for address in wanted.values() if address])
     addresses = give_addresses(wanted, subnet, {name: machine.address for name, machine in here.items()})
     missing = [LabMachine(name, addresses[name], "stopped", made_from) for name in wanted if name not in here]
     if missing:
-        _make(stack, missing, machine_image(image, say, bare=bare), say)
+        _make(stack, missing, machine_image(image, say, bare=bare), volumes, say)
     _start(stack, [name for name in wanted if name not in here or not here[name].running])
-    public = ensure_key(state / stack)
-    write_addresses(state / stack, {**{name: machine.address for name, machine in here.items()}, **addresses})
-    write_host_keys(state / stack, wait_ready(stack, wanted, public))
+    folder, public = state / stack, ensure_key(state / stack)
+    write_addresses(folder, {**{name: machine.address for name, machine in here.items()}, **addresses})
+    write_host_keys(folder, wait_ready(stack, wanted, public))
     listed = ", ".join(f"{name} {address}" for name, address in addresses.items())
     say(f"the lab {stack} is up: {listed} ({time.monotonic() - started:.1f} s)")
-    return {name: reached for name, reached in access(stack, state).items() if name in wanted}
+    reached = access(stack, state)
+    return {name: reached[name] for name in wanted}
 
 
 def down(stack: str, state: Path, say: Callable[[str], None]) -> None:
@@ -87,18 +93,25 @@ def down(stack: str, state: Path, say: Callable[[str], None]) -> None:
 
 
 def remove(stack: str, name: str) -> None:
-    """Remove one machine and what is in it; its address is free then. One that is missing is no error."""
+    """Remove one machine and what is in it, but for its volumes; its address is free then.
+
+    One that is missing is no error.
+    """
     docker("rm", "--force", "--volumes", container_name(stack, name), check=False)
 
 
-def _make(stack: str, missing: list[LabMachine], tag: str, say: Callable[[str], None]) -> None:
+def _make(
+    stack: str, missing: list[LabMachine], tag: str, volumes: Mapping[str, Collection[str]],
+    say: Callable[[str], None],
+) -> None:
     """Create the containers. Overlay does not work on overlay: what Docker stores inside gets a volume of its own."""
     volume = f"--mount=type=volume,target=/var/lib/docker,volume-label=handful.lab={stack}"
     for machine in missing:
         say(f"making the machine {machine.name} ({machine.address}, {machine.image})")
         place = (f"--network={network_name(stack)}", f"--ip={machine.address}", f"--hostname={machine.name}")
         name = f"--name={container_name(stack, machine.name)}"
-        docker("create", name, *place, *labels(stack, machine), volume, *FLAGS, tag)
+        own = mounts(stack, machine.name, volumes.get(machine.name, ()))
+        docker("create", name, *place, *labels(stack, machine), volume, *own, *FLAGS, tag)
 
 
 def _start(stack: str, names: list[str]) -> None:

@@ -22,11 +22,9 @@ def reach(config: Config, stack: str, state: Path, sockets: Path | None = None) 
     `state` is the folder of the labs' keys, `sockets` that of connections that stay open.
     Raises MachineError when a machine is not there, as far as this computer knows.
     """
-    made: dict[str, Access] = {}
     in_lab = config.provider is None or config.provider.name == "lab"
-    if any(machine.address is None for machine in config.machines.values()):
-        ssh = config.ssh
-        made = _of_lab(stack, state) if in_lab else remembered(folder_of(state, stack), ssh.user, ssh.port)
+    without = any(machine.address is None for machine in config.machines.values())
+    made = reach_made(config, stack, state, sockets) if without else {}
     missing = [name for name, machine in config.machines.items() if machine.address is None and name not in made]
     if missing:
         message = f"the {'lab' if in_lab else 'provider'} of {stack} has no machine {', '.join(missing)}"
@@ -38,6 +36,15 @@ def reach(config: Config, stack: str, state: Path, sockets: Path | None = None) 
         for name, machine in config.machines.items()
     }
     return {name: replace(access, sockets=str(sockets) if sockets else None) for name, access in found.items()}
+
+
+def reach_made(config: Config, stack: str, state: Path, sockets: Path | None = None) -> dict[str, Access]:
+    """Return how the machines are reached that were made for a stack, those that the file does not name, too."""
+    if config.provider is None or config.provider.name == "lab":
+        made = _of_lab(stack, state)
+    else:
+        made = remembered(folder_of(state, stack), config.ssh.user, config.ssh.port)
+    return {name: replace(access, sockets=str(sockets) if sockets else None) for name, access in made.items()}
 
 
 def folder_of(state: Path, stack: str) -> Path:

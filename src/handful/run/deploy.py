@@ -119,15 +119,23 @@ def fulfil(
     """Carry a plan out: hooks, images, machines."""
     names = tuple(dict.fromkeys(c.app for c in plan.changes if c.action == "deploy"))
     _hooks(project, plan, names, "before_deploy", operator)
+    bring_images(project, plan, sources, facts, operator, foreign)
+    uploads = {work.machine: _upload(project, work, foreign) for wave in plan.waves for work in wave if work.releases}
+    carry_out(plan, project.machines, uploads, operator)
+    count_at_edges(project, plan, operator)
+    _hooks(project, plan, names, "after_deploy", operator)
+
+
+def bring_images(
+    project: Project, plan: Plan, sources: Mapping[str, AppSource], facts: Mapping[str, Facts], operator: Operator,
+    foreign: Foreign = NOTHING,
+) -> None:
+    """Make every image that a plan needs, and bring each machine those that it lacks."""
     needed = tuple(dict.fromkeys(image for wave in plan.waves for work in wave for image in work.images))
     with _early(project, sources, facts, needed) as early:
         homes = make_images(project, plan, sources, facts, operator, foreign.homes)
         sizes = image_sizes(tuple(image for image in needed if image not in homes))
         send(plan, project.machines, operator, sizes, lambda: early or _registry(project, operator, homes), homes)
-    uploads = {work.machine: _upload(project, work, foreign) for wave in plan.waves for work in wave if work.releases}
-    carry_out(plan, project.machines, uploads, operator)
-    count_at_edges(project, plan, operator)
-    _hooks(project, plan, names, "after_deploy", operator)
 
 
 def machines_for(config: Config, names: Iterable[str]) -> tuple[str, ...]:

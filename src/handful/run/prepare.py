@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from handful.machine.access import Access
     from handful.plan.model import Step, Value
-    from handful.plan.prepare import Task
+    from handful.plan.task import Task
     from handful.run.engine import Operator
     from handful.run.events import Event
     from handful.run.project import Project
@@ -46,14 +46,15 @@ class Work:
 
 
 def prepare_all(
-    project: Project, operator: Operator, names: Iterable[str], handful: str, *, dry: bool = False, close: bool = False
+    project: Project, operator: Operator, names: Iterable[str], handful: str, *,
+    devices: Mapping[str, Mapping[str, str]], dry: bool = False, close: bool = False,
 ) -> None:
     """Prepare machines side by side, or only say what would be done. Raises the first one's error, after all ended.
 
-    `handful` is its version; `close`: see plan/prepare.py.
+    `handful` is its version; `devices`, `close`: see plan/prepare.py.
     """
     stop = new_stop()
-    aim = Aim(project.config, project.stack, handful, source("firewall").rstrip("\n"), close)
+    aim = replace(aim_of(project, handful, devices), close=close)
     work = Work(project, operator, aim, stop, dry)
     errors = side_by_side([partial(_prepare, work, name) for name in names], stop)
     if is_joined(project.config) and not dry and not stop.is_set():
@@ -62,6 +63,14 @@ def prepare_all(
         raise Interrupted("interrupted while machines were prepared", advice="Go on with: handful machines prepare")
     for error in filter(None, errors):
         raise error
+
+
+def aim_of(project: Project, handful: str, devices: Mapping[str, Mapping[str, str]]) -> Aim:
+    """Return what machines are prepared for."""
+    told = project.config.docker
+    key = (project.folder / told.key).read_text(encoding="utf-8") if told else ""
+    firewall = source("firewall").rstrip("\n")
+    return Aim(project.config, project.stack, handful, firewall, devices=devices, docker_key=key)
 
 
 def _join(work: Work) -> list[HandfulError | None]:

@@ -8,7 +8,7 @@ asked() { "$@" 2>/dev/null || true; }
 tell sshd "$(asked sshd -T)"
 tell empty_passwords "$(awk -F : '$2 == "" { print $1 }' /etc/shadow)"
 tell firewall "$(bash "$root/firewall.bash" check 2>/dev/null && echo yes || true)"
-tell opened "$(cat "$root"/stacks/*/open 2>/dev/null | awk '$1 != "from" { print $2 "/" $1 }' || true)"
+tell opened "$(cat "$root"/stacks/*/open 2>/dev/null | awk '$1 != "from" && $1 != "tunnel" { sub("ssh", "tcp", $1); print $2 "/" $1 }' || true)"
 tell upgrades "$([[ -e /etc/apt/apt.conf.d/60handful && $(asked systemctl is-enabled apt-daily-upgrade.timer) != disabled ]] && echo yes || true)"
 tell reboot "$([[ ! -e /run/reboot-required ]] || echo yes)"
 tell socket "$(asked stat --format %a /run/docker.sock)"

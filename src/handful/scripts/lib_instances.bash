@@ -114,11 +114,28 @@ common_options() {
   fi
   [[ -z $memory ]] || common+=(--memory "$memory")
   [[ -z $cpus ]] || common+=(--cpus "$cpus")
+  place_volumes
   for pair in "${volumes[@]}"; do common+=(--volume "$stack.$pair"); done
   for pair in "${files[@]}"; do common+=(--volume "$folder/files/$pair:ro"); done
   [[ ! -s $folder/secrets/env ]] || common+=(--env-file "$folder/secrets/env")
   for pair in "${secret_files[@]}"; do common+=(--volume "$folder/secrets/files/$pair:ro"); done
   common+=("${options[@]}")
+}
+
+# place_volumes: a volume that is not there yet comes to lie on the machine's disk of its name, or on the one called `data`.
+# One that is there stays where it is.
+place_volumes() {
+  local name disk place
+  for name in "${volumes[@]%%:*}"; do
+    disk=$root/disks/$name
+    [[ -d $disk ]] || disk=$root/disks/data
+    [[ -d $disk ]] && ! docker volume inspect "$stack.$name" >/dev/null 2>&1 || continue
+    mountpoint --quiet "$disk" ||
+      fail "the volume ${disk##*/} of this machine is not in its place" "$(lsblk 2>&1)" "See: mount $disk. Or: handful machines prepare. $(still)"
+    place=$disk/$stack.$name
+    mkdir -p "$place"
+    docker volume create --opt type=none --opt o=bind --opt "device=$place" "$stack.$name" >/dev/null
+  done
 }
 
 # start_instance NAME ADDRESS

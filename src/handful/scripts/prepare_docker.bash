@@ -7,7 +7,7 @@ mkdir -p /etc/docker
 put "$file" <<<"$text"
 chmod 644 "$file"
 running=0
-! type -P docker >/dev/null || running=$(docker ps --quiet | wc -l)
+! type -P docker >/dev/null || running=$(docker ps --quiet 2>/dev/null | wc -l)
 if ! type -P dockerd >/dev/null; then
   # It begins with them when it is installed.
   event prepared "$says"

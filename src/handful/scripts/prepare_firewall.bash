@@ -6,6 +6,8 @@ mkdir -p "$root/stacks/$stack"
 chmod 711 "$root"
 put "$root/firewall.bash" <<<"$script"
 put "$root/stacks/$stack/open" <<<"$open"
+# By which devices the world comes in.
+{ ip -4 route show default; ip -6 route show default; } | sed -n 's/.* dev \([^ ]*\).*/\1/p' | sort -u | put "$root/uplinks"
 said=$(bash "$root/firewall.bash" 2>&1) || fail "the firewall could not be put in force" "$said" "Try there: bash $root/firewall.bash"
 put /etc/systemd/system/handful-firewall.service <<UNIT
 [Unit]

@@ -29,11 +29,41 @@ keys_of_login() {
   done < <(sshd -T 2>/dev/null | sed -n 's/^authorizedkeysfile //p' | tr ' ' '\n')
 }
 
+# The words of the Docker that is at work; what it was told so, daemon.json may not say, too.
+dockerd_words() {
+  local pid
+  type -P dockerd >/dev/null || return 0
+  pid=$(pidof -s dockerd || true)
+  if [[ -n $pid ]]; then tr '\0' ' ' <"/proc/$pid/cmdline"; else echo installed; fi
+}
+
+# grown MOUNTPOINT: whether the device has become larger than the file system on it.
+grown() {
+  local device bytes blocks size
+  device=$(findmnt --noheadings --output SOURCE "$1")
+  [[ -b $device ]] || { echo whole && return 0; }
+  bytes=$(blockdev --getsize64 "$device")
+  read -r blocks size < <(stat --file-system --format '%b %S' "$1")
+  if ((blocks * size < bytes * 9 / 10)); then echo grown; else echo whole; fi
+}
+
+# What listens beyond loopback, but for what handful itself runs: that is meant to be closed, where no stack opens it.
+others_listen() {
+  local line pid own ids=()
+  mapfile -t ids < <(asked docker ps --quiet --no-trunc --filter label=handful.part)
+  own=$(IFS='|' && echo "${ids[*]:-nothing-of-handful}")
+  while read -r line; do
+    pid=${line##*pid=} pid=${pid%%,*}
+    grep -qsE "$own" "/proc/$pid/cgroup" || printf '%s\n' "$line"
+  done < <(ss -Hltnup | grep -v '127\.0\.0\.\|\[::1\]' || true)
+}
+
 tell trouble "$(cloud_init)"
 # shellcheck source=/dev/null
 tell os "$(. /etc/os-release && printf '%s %s' "$ID" "${VERSION_ID:-}")"
 tell virtual "$(asked systemd-detect-virt --container)"
 tell memory "$(awk '/^MemTotal:/ { printf "%.0f", $2 * 1024 }' /proc/meminfo)"
+tell disks "$(for place in "$root"/disks/*; do mountpoint --quiet "$place" && printf '%s %s\n' "${place##*/}" "$(grown "$place")"; done || true)"
 tell swap "$(awk '/^SwapTotal:/ { printf "%.0f", $2 * 1024 }' /proc/meminfo)"
 tell disk "$(df --output=avail --block-size=1 / | tail -n 1)"
 # ADDRESS PORT ADDRESS PORT, as sshd has it of this very session; sudo may have forgotten it.
@@ -49,13 +79,14 @@ if [[ -n $user ]]; then
 fi
 tell packages "$({ dpkg-query --show --showformat '${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null || true; } | sed -n 's/^installed //p')"
 tell docker "$(asked docker version --format '{{.Server.Version}}')"
+tell dockerd "$(dockerd_words)"
 tell swarm "$(asked docker info --format '{{.Swarm.LocalNodeState}}')"
 tell time "$(asked systemctl is-active chrony ntpsec systemd-timesyncd | grep -c '^active$' || true)"
 tell firewall "$([[ $(asked systemctl is-enabled handful-firewall.service) != enabled ]] || { bash "$root/firewall.bash" check && echo yes; } || true)"
 tell own_open "$(content "$root/stacks/$stack/open")"
-tell opened "$(cat "$root"/stacks/*/open 2>/dev/null | awk '$1 != "from" { print $2 "/" $1 }' || true)"
+tell opened "$(cat "$root"/stacks/*/open 2>/dev/null | awk '$1 != "from" && $1 != "tunnel" { sub("ssh", "tcp", $1); print $2 "/" $1 }' || true)"
 tell stacks "$(asked ls "$root/stacks")"
-tell listening "$(ss -Hltnup | grep -v '127\.0\.0\.\|\[::1\]' || true)"
+tell listening "$(others_listen)"
 tell networks "$(ip -4 route show | awk '$1 ~ /\// { print $1, $3 }')"
 tell kernel_wireguard "$( { [[ -d /sys/module/wireguard ]] || modprobe --dry-run --quiet wireguard 2>/dev/null; } && echo yes || true)"
 tell wireguard_key "$([[ ! -s $root/wireguard.key ]] || wg pubkey <"$root/wireguard.key")"

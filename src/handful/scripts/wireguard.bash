@@ -13,12 +13,18 @@ wg set "$device" listen-port 51820 private-key wireguard.key
 while read -r key; do
   grep -qF -- "peer $key " <<<"$wanted" || wg set "$device" peer "$key" remove
 done < <(wg show "$device" peers)
+# KEY HOST:PORT ADDRESS,ADDRESS: two stacks may know a machine by different addresses of it.
+peers() {
+  awk '$1 == "peer" { host[$2] = $3; seen = "," list[$2] ","; if (!index(seen, "," $4 "/32,")) list[$2] = list[$2] (list[$2] == "" ? "" : ",") $4 "/32" }
+    END { for (key in host) print key, host[key], list[key] }' <<<"$wanted"
+}
 failed=
-while read -r kind key host address; do
-  [[ $kind == peer ]] || continue
+twice=$(awk '$1 == "peer" { print $4, $2 }' <<<"$wanted" | sort -u | cut -d ' ' -f 1 | uniq -d | tr '\n' ' ')
+[[ -z $twice ]] || failed+=" of several machines: $twice"
+while read -r key host addresses; do
   # A name that cannot be resolved now is no reason to leave out the others.
-  wg set "$device" peer "$key" endpoint "$host" allowed-ips "$address/32" persistent-keepalive 25 || failed+=" $host"
-done <<<"$wanted"
+  [[ -z $key ]] || wg set "$device" peer "$key" endpoint "$host" allowed-ips "$addresses" persistent-keepalive 25 || failed+=" $host"
+done < <(peers)
 while read -r kind address _; do
   [[ $kind != address ]] || ip address replace "$address" dev "$device"
 done <<<"$wanted"

@@ -1,0 +1,187 @@
+"""How do commands come to have the machines that the file names, and how do others go?"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import click
+
+from handful import __version__
+from handful.cli.common import intent, lab_state, load_config, open_project, operator, sockets
+from handful.cli.provider import provider_of
+from handful.errors import HandfulError, MachineError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from handful.config.load import Loaded
+    from handful.facts.servers import Estate
+    from handful.plan.machines import MachineChange
+    from handful.provider.border import Provider
+    from handful.report.lines import Lines
+    from handful.run.project import Project
+
+WORDS = MappingProxyType({
+    "make": "is made", "start": "is started", "resize": "is drained and restarted", "volume": "gets a volume",
+    "address": "keeps its address", "firewall": "the provider's firewall", "gone": "goes, with the next handful apply",
+    "kept": "is left alone",
+})
+
+
+def changes_of(loaded: Loaded, estate: Estate) -> tuple[MachineChange, ...]:
+    """Return what makes the provider's machines those of the file."""
+    from handful.plan.machines import plan_machines
+
+    return plan_machines(loaded.config, estate)
+
+
+def ensure_machines(lines: Lines, *, resize: bool) -> tuple[str, ...]:
+    """Have the provider's machines be there and run; nothing without a provider. Return those that are not in the file.
+
+    Without `resize`, machines of another size are only told of: it restarts them.
+    """
+    loaded = load_config()
+    provider = provider_of(loaded)
+    if provider is None:
+        return ()
+    changes = changes_of(loaded, provider.estate())
+    for each in changes:
+        if each.action == "kept":
+            lines.say(f"{each.machine}: {each.reason}, and is left alone")
+        elif each.action == "resize" and not resize:
+            lines.say(f"{each.machine} {each.reason}. It is drained and restarted for that by: handful machines apply")
+    due = {
+        each.machine: loaded.config.machines[each.machine].private
+        for each in changes if each.action in {"make", "start"}
+    }
+    # A machine that is made anew has the address of the one before: a connection to that leads nowhere.
+    forget_connections(loaded, due)
+    provider.make(due, lines.say)
+    for each in changes:
+        if each.action == "resize" and resize:
+            _resize(each, provider, lines)
+    return tuple(each.machine for each in changes if each.action == "gone")
+
+
+def _resize(change: MachineChange, provider: Provider, lines: Lines) -> None:
+    """One machine after the other: the next one waits until this one serves again."""
+    from handful.run.restart import restarted
+
+    project, name = open_project(), change.machine
+    lines.say(f"{name} {change.reason}: it is drained and restarted")
+    who = operator(intent("resize", project), lines)
+    restarted(project.machines[name], who, lambda: provider.resize(name, lines.say))
+
+
+def prepare_named(names: tuple[str, ...], lines: Lines, *, dry: bool = False, close: bool = False) -> None:
+    """Prepare machines (none named: all). Raises UsageError for one that is not in the file."""
+    from handful.run.prepare import prepare_all
+
+    project = open_project()
+    names = known(project, names)
+    who = operator(intent("prepare", project), lines)
+    prepare_all(project, who, names, __version__, devices=found_devices(project), dry=dry, close=close)
+
+
+def found_devices(project: Project) -> dict[str, dict[str, str]]:
+    """Return where volumes are on the provider's machines; a lab has them in their places."""
+    from handful.provider.cloud import devices
+    from handful.provider.machines import folder_of
+
+    return devices(folder_of(lab_state(), project.stack))
+
+
+def known(project: Project, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the machines of these names; all, when there are none."""
+    if unknown := set(names) - project.config.machines.keys():
+        there = ", ".join(project.config.machines)
+        raise UsageError(f"there is no machine {', '.join(sorted(unknown))}", advice=f"There are: {there}")
+    return names or tuple(project.config.machines)
+
+
+def leaving(project: Project, gone: Iterable[str], lines: Lines) -> Project:
+    """Return the project with machines that are to go, so that what runs there is taken from there as from any other.
+
+    One that does not answer is left alone, and said.
+    """
+    from handful.config.model import Machine
+    from handful.provider.machines import reach_made
+    from handful.run.restart import reachable, with_leaving
+
+    reached = reach_made(project.config, project.stack, lab_state(), sockets())
+    found = {}
+    for name in gone:
+        access = reached.get(name)
+        why: HandfulError | str | None = reachable(access) if access else "nobody knows where it is"
+        if why or access is None:
+            lines.say(f"{name} is not in the file, and left alone: {why}")
+            lines.say(f"It goes with: handful machines destroy {name}")
+        else:
+            lines.say(f"{name} is not in the file: what runs there is taken away, and then the machine")
+            found[name] = (Machine(private=access.private), access)
+    return with_leaving(project, found) if found else project
+
+
+def take_away(project: Project, gone: Iterable[str], lines: Lines) -> bool:
+    """Destroy machines on which nothing is left; others are kept, and said. Return whether any went."""
+    from handful.run.restart import left_on
+
+    loaded, went = load_config(), []
+    provider = provider_of(loaded)
+    volumes = {each.machine: each.name for each in provider.estate().volumes} if provider else {}
+    for name in gone:
+        left = str(left_on(project.machines[name], project.stack))
+        left = left or (f"the volume {volumes[name]}" if name in volumes else "")
+        if left:
+            lines.say(f"{name} is kept: it has {left}. It goes with: handful machines destroy {name}")
+        else:
+            went.append(name)
+    forget_connections(loaded, went)
+    if provider and went:
+        provider.destroy(went, lines.say, volumes=False)
+    return bool(went)
+
+
+def confirm(loaded: Loaded, estate: Estate, names: Collection[str], wanted: str, *, yes: bool, keep: bool) -> None:
+    """Have what is destroyed typed. Raises UsageError when something else is, or nobody can be asked.
+
+    `keep`: what is on the provider's volumes stays.
+    """
+    for line in _lost(loaded, estate, names, keep=keep):
+        click.echo(line, err=True)
+    if yes:
+        return
+    try:
+        typed = click.prompt(f"Type {wanted} to destroy it", err=True)
+    except click.Abort:
+        raise UsageError("nothing was destroyed", advice="Where nobody types: --yes") from None
+    if typed.strip() != wanted:
+        raise UsageError("nothing was destroyed: that is another name")
+
+
+def _lost(loaded: Loaded, estate: Estate, names: Iterable[str], *, keep: bool) -> Iterable[str]:
+    """Say what goes with machines."""
+    for name in names:
+        own = estate.volumes_of(name)
+        if own:
+            sizes = ", ".join(own)
+            yield f"{name} has the volumes {sizes}. {'They are kept' if keep else 'They go with it'}."
+        for app, each in loaded.config.apps.items():
+            if each.volumes and name in (each.machines or loaded.config.machines):
+                lost = [volume for volume in each.volumes if not keep or not {volume, "data"} & own.keys()]
+                if lost:
+                    yield f"{name} has the volumes of {app}: {', '.join(lost)}. They go with it."
+
+
+def forget_connections(loaded: Loaded, names: Collection[str]) -> None:
+    """End connections to machines that stay open: they will lead nowhere."""
+    from handful.machine.ssh import close
+    from handful.provider.machines import reach_made
+
+    kept = sockets()
+    if kept and names:
+        with suppress(MachineError):
+            reached = reach_made(loaded.config, loaded.stack, lab_state(), kept)
+            close([access for name, access in reached.items() if name in names])
