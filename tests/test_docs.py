@@ -72,7 +72,10 @@ def test_every_yaml_block_loads(tmp_path: Path) -> None:
         folder = tmp_path / str(number)
         folder.mkdir()
         (folder / "handful.yml").write_text(whole, encoding="utf-8")
-        _make_files(yaml.safe_load(whole).get("apps", {}), folder)
+        told = yaml.safe_load(whole)
+        _make_files(told.get("apps", {}), folder)
+        if "docker" in told:
+            (folder / told["docker"]["key"]).write_text("a key", encoding="utf-8")
         overlay = re.match(r"# environments/([a-z]+)\.yml\n", text)
         if overlay:
             (folder / "environments").mkdir()

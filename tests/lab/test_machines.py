@@ -353,11 +353,25 @@ def test_machines_are_joined(apart: Lab, tmp_path: Path) -> None:
     assert apart.sh("m3", f"timeout 3 bash -c '{front}' && echo open || echo closed") == "open\n"
     join(project, "m1", "m2")
     assert apart.sh("m3", f"timeout 3 bash -c '{front}' 2>/dev/null && echo open || echo closed") == "closed\n"
+    a_stack_is_forgotten(project)
     apart.sh("m2", "touch /run/go")
     assert wait_until(lambda: apart.sh("m2", "cat /run/answer 2>/dev/null", check=False)) == "x"
     apart.reboot("m1")
     assert wait_until(lambda: subprocess.run(asked, capture_output=True, text=True, check=False).stdout == "ok", 60)
     docker_is_upgraded(project, url)
+
+
+def a_stack_is_forgotten(project: Project) -> None:
+    """By a machine that is to leave the file: no tunnel, no ports; not by one that has apps of it."""
+    third = {"address": project.lab.address("m3"), "private": "10.99.0.3"}
+    two = project.config["machines"]
+    project.config["machines"] = {**two, "m3": third}
+    project.save()
+    assert "joined has web here" in project.handful("machines", "forget", "m1", code=1).err
+    assert "joined has nothing here any more" in project.handful("machines", "forget", "m3").out
+    assert project.sh("ip link show handful 2>/dev/null || nft list table inet handful | grep 10.99 || echo gone", "m3") == "gone\n"
+    project.config["machines"] = two
+    project.save()
 
 
 # On a machine: a package source with a docker.io that is the one of now, but for its version.

@@ -11,7 +11,7 @@ import pytest
 from handful.facts.model import NO_PROGRAM, Facts, StackState
 from handful.facts.survey import Survey
 from handful.plan.audit import findings, listening, reached
-from handful.plan.health import lasting, of_facts, of_survey
+from handful.plan.health import lasting, of_facts, of_survey, overlapping
 
 GIGABYTE = 1024**3
 WELL = Facts(
@@ -58,6 +58,15 @@ def test_what_a_survey_finds(changes: dict[str, Any], undone: int, text: str, me
     (bad,) = [each for each in of_survey(replace(Survey("m1"), **changes), undone) if not each.good]
     assert text in bad.text
     assert mend in bad.mend
+
+
+def test_a_range_that_leads_elsewhere_from_here() -> None:
+    """A company's VPN, or another network of one's own; the default route says nothing."""
+    routes = "default via 192.0.2.1 dev eth0\n10.114.0.0/16 dev tun0 scope link\n192.0.2.0/24 dev eth0\n"
+    assert list(overlapping("10.114.0.0/24", routes)) == [
+        "the machines' network 10.114.0.0/24 overlaps 10.114.0.0/16, which leads to tun0 from here",
+    ]
+    assert list(overlapping("10.99.0.0/24", routes)) == []
 
 
 def test_a_first_deploy_says_what_lasts() -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from handful.config.load import Loaded
     from handful.facts.servers import Estate
+    from handful.machine.access import Access
     from handful.plan.machines import MachineChange
     from handful.provider.border import Provider
     from handful.report.lines import Lines
@@ -71,8 +72,13 @@ def _resize(change: MachineChange, provider: Provider, lines: Lines) -> None:
 
     project, name = open_project(), change.machine
     lines.say(f"{name} {change.reason}: it is drained and restarted")
-    who = operator(intent("resize", project), lines)
-    restarted(project.machines[name], who, lambda: provider.resize(name, lines.say))
+
+    def restart() -> Access:
+        provider.resize(name, lines.say)
+        # Some providers give another address then.
+        return open_project().machines[name]
+
+    restarted(project.machines[name], operator(intent("resize", project), lines), restart)
 
 
 def prepare_named(names: tuple[str, ...], lines: Lines, *, dry: bool = False, close: bool = False) -> None:

@@ -143,6 +143,25 @@ def prepare_command(machines: tuple[str, ...], *, dry: bool, close: bool, as_jso
     prepare_named(machines, show_lines(as_json=as_json, verbose=False), dry=dry, close=close)
 
 
+@machines_command.command("forget")
+@click.argument("machine")
+@json_option
+def forget_command(machine: str, *, as_json: bool) -> None:
+    """Before a machine of yours leaves the file: take its ports and its place in the private network from the stack.
+
+    Its apps must be gone. What other stacks have there stays, as do Docker, volumes and the user.
+    """
+    from handful.artifact.script import stand_alone
+    from handful.run.prepare import run_through
+    from handful.run.together import new_stop
+
+    project = open_project()
+    known(project, (machine,))
+    who = operator(intent("forget", project), show_lines(as_json=as_json, verbose=False))
+    script = stand_alone("forget_stack", {"stack": project.stack})
+    run_through(project.machines[machine], script, who, new_stop())
+
+
 @machines_command.command("upgrade")
 @click.argument("machines", nargs=-1)
 @json_option

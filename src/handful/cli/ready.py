@@ -109,13 +109,15 @@ def _let_in(project: Project, lines: Lines, refused: LoginRefused) -> None:
 
 
 def _warn_at_first(project: Project, facts: Mapping[str, Facts], lines: Lines) -> None:
-    """Before a stack's first deploy, say what `handful doctor` would say is bad, as far as the facts tell it."""
+    """Before a stack's first deploy, say what `handful doctor` says is bad."""
     if any(here.stack(project.stack).history for here in facts.values()):
         return
     from handful.cli.doctor import finding_lines
-    from handful.plan.health import lasting
+    from handful.cli.estate import found_devices
+    from handful.run.doctor import doctor
 
-    for line in finding_lines(each for here in facts.values() for each in lasting(here) if not each.good):
+    findings = doctor(project, __version__, found_devices(project), dict(facts))
+    for line in finding_lines(each for each in findings if not each.good):
         lines.say(line)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 from handful.errors import HandfulError
@@ -51,6 +52,15 @@ def lasting(facts: Facts) -> Iterator[Finding]:
     yield _measured(name, enough, text, f"Old images go with: handful prune. Else: handful ssh {name} du -xh /")
     text = f"memory: {facts.memory_free / GIGABYTE:.1f} of {facts.memory_total / GIGABYTE:.1f} GB free"
     yield _measured(name, facts.memory_free >= LEAST_MEMORY, text, f"{WHO.format(name)} -rss")
+
+
+def overlapping(range_: str, routes: str) -> Iterator[str]:
+    """Tell where a range leads from the operator's computer; `routes` are lines of `ip -4 route`."""
+    mine = IPv4Network(range_)
+    for words in (line.split() for line in routes.splitlines()):
+        if words and "/" in words[0] and mine.overlaps(IPv4Network(words[0], strict=False)):
+            device = words[words.index("dev") + 1] if "dev" in words else "somewhere"
+            yield f"the machines' network {range_} overlaps {words[0]}, which leads to {device} from here"
 
 
 def of_survey(survey: Survey, undone: int) -> Iterator[Finding]:

@@ -86,8 +86,8 @@ def prepare(aim: Aim, machine: str, survey: Survey) -> tuple[Task, ...]:
     config = aim.config
     tasks = [
         *_user(config, survey), *docker.settings(config, survey), *docker.source(config, survey, aim.docker_key),
-        *_packages(config, machine, survey), *written(survey, UPGRADES, UPGRADES_TEXT, "security upgrades"), *_swap(survey),
-        *_volumes(aim, machine, survey), *_key(config, survey), *_firewall(aim, machine, survey),
+        *_packages(config, machine, survey), *written(survey, UPGRADES, UPGRADES_TEXT, "security upgrades"),
+        *_swap(survey), *_volumes(aim, machine, survey), *_key(config, survey), *_firewall(aim, machine, survey),
         *_sshd(config, survey),
     ]
     present = _present(survey)

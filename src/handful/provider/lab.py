@@ -74,8 +74,7 @@ def up(
     write_host_keys(folder, wait_ready(stack, wanted, public))
     listed = ", ".join(f"{name} {address}" for name, address in addresses.items())
     say(f"the lab {stack} is up: {listed} ({time.monotonic() - started:.1f} s)")
-    reached = access(stack, state)
-    return {name: reached[name] for name in wanted}
+    return {name: reached for name, reached in access(stack, state).items() if name in wanted}
 
 
 def down(stack: str, state: Path, say: Callable[[str], None]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from handful.artifact.base_image import has_buildx
 from handful.artifact.docker import docker, refuse_podman
-from handful.errors import HandfulError
+from handful.errors import CommandFailed, HandfulError
 from handful.facts.finding import Finding
 from handful.machine.local import run
 from handful.plan import health, network
@@ -19,16 +19,22 @@ from handful.run.together import side_by_side
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from handful.facts.model import Facts
     from handful.plan.prepare import Aim
     from handful.run.project import Project
 
-def doctor(project: Project, handful: str, devices: Mapping[str, Mapping[str, str]]) -> list[Finding]:
-    """Look at this computer and at every machine, side by side; good findings are among them. `devices`: as in Aim."""
+def doctor(
+    project: Project, handful: str, devices: Mapping[str, Mapping[str, str]],
+    found: Mapping[str, Facts | HandfulError] | None = None,
+) -> list[Finding]:
+    """Look at this computer and at every machine, side by side; good findings are among them. `devices`: as in Aim.
+
+    `found`: what is known already of machines; only these are looked at then.
+    """
     aim = aim_of(project, handful, devices)
-    jobs = [partial(_machine, project, aim, name) for name in project.machines]
-    found = observed(project)
-    told = dict(zip(project.machines, side_by_side(jobs), strict=True))
-    findings = list(here())
+    found = observed(project) if found is None else found
+    told = dict(zip(found, side_by_side([partial(_machine, project, aim, name) for name in found]), strict=True))
+    findings = list(here(project))
     for name, facts in found.items():
         if isinstance(facts, HandfulError):
             findings.append(_bad(name, facts))
@@ -38,8 +44,8 @@ def doctor(project: Project, handful: str, devices: Mapping[str, Mapping[str, st
     return findings
 
 
-def here() -> Iterable[Finding]:
-    """Look at this computer: ssh, and Docker, which builds and sends images."""
+def here(project: Project) -> Iterable[Finding]:
+    """Look at this computer: ssh, Docker, which builds and sends images, and where the machines' range leads."""
     ssh = run(["ssh", "-V"], check=False).err.strip().partition(",")[0]
     yield Finding("", f"ssh: {ssh}")
     try:
@@ -49,6 +55,22 @@ def here() -> Iterable[Finding]:
         yield Finding("", f"Docker {version}, with {builder}")
     except HandfulError as wrong:
         yield _bad("", wrong)
+
+
+    yield from _range(project)
+
+
+def _range(project: Project) -> Iterable[Finding]:
+    """Who has machines by a range that leads elsewhere from here, as a company's VPN may, mistakes one for another."""
+    config = project.config
+    if config.network is None or (config.provider and config.provider.name == "lab"):
+        return
+    try:
+        routes = run(["ip", "-4", "route", "show"], check=False).out
+    except CommandFailed:
+        return
+    for text in health.overlapping(config.network.range, routes):
+        yield Finding("", text, "Choose another range: network: {range: …}. Or is this the machines' own network?")
 
 
 def _machine(project: Project, aim: Aim, name: str) -> list[Finding]:

@@ -29,17 +29,17 @@ DRAIN_SECONDS, BACK_SECONDS = 30, 180
 PAUSE_SECONDS = 0.5
 
 
-def restarted(access: Access, operator: Operator, restart: Callable[[], None]) -> None:
+def restarted(access: Access, operator: Operator, restart: Callable[[], Access]) -> None:
     """Drain a machine, have it restarted, and return when it serves as it did. Raises why it does not.
 
-    One that does not answer, as it is stopped, has nothing to drain.
+    `restart` returns how it is reached from then on. A machine that does not answer, as it is stopped, has nothing to
+    drain.
     """
     stop = new_stop()
     if ask(access, "true").status == 0:
         run_through(access, stand_alone("drain_machine", {"seconds": str(DRAIN_SECONDS)}), operator, stop)
-    restart()
     # A connection from before the restart leads nowhere.
-    fresh = replace(access, sockets=None)
+    fresh = replace(restart(), sockets=None)
     deadline = time.monotonic() + BACK_SECONDS
     while ask(fresh, "true").status != 0 and time.monotonic() < deadline:
         time.sleep(PAUSE_SECONDS)
