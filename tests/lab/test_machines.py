@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ from lab_support import Lab, Project, asking, make_tiny_image, own_ssh, tiny, wa
 from handful.provider import lab as lab_provider
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.lab
 
@@ -42,6 +44,45 @@ def is_open(address: str, port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+# Which ports below 2500, and of those handful and the test use, take a connection: asked all at once.
+SCAN = """
+import asyncio, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+async def tried(port, turn):
+    async with turn:
+        try:
+            _, writer = await asyncio.wait_for(asyncio.open_connection(sys.argv[1], port), 1.5)
+        except (OSError, asyncio.TimeoutError):
+            return
+        writer.close()
+        print(port)
+async def all_of_them():
+    turn = asyncio.Semaphore(900)
+    await asyncio.gather(*(tried(port, turn) for port in (*range(1, 2500), 5432, 6379, 8000, 8080, 18099, *range(20000, 20100), 51820)))
+asyncio.run(all_of_them())
+"""
+
+
+@contextlib.contextmanager
+def stranger(bare: Lab) -> Iterator[Callable[[str], list[int]]]:
+    """A network namespace of the test's own beside the machines; gives the ports of an address that are open to it."""
+    name = f"stranger{os.getpid()}"
+    near = bare.address("m1").rpartition(".")[0]
+    network = subprocess.run(["docker", "network", "ls", "-q", "--filter", f"label=handful.lab={bare.stack}"], capture_output=True, text=True, check=True)
+    bridge = f"br-{network.stdout.strip()[:12]}"
+    setup = (
+        f"ip netns add {name} && ip link add {name[-10:]}a type veth peer name eth0 netns {name} && ip link set {name[-10:]}a master {bridge} up && "
+        f"ip -n {name} address add {near}.250/24 dev eth0 && ip -n {name} link set eth0 up"
+    )
+    try:
+        subprocess.run(["bash", "-c", setup], check=True)
+        yield lambda address: [int(port) for port in subprocess.run(
+            ["ip", "netns", "exec", name, sys.executable, "-c", SCAN, address], capture_output=True, text=True, check=True, timeout=120,
+        ).stdout.split()]
+    finally:
+        subprocess.run(["ip", "netns", "delete", name], check=False)
 
 
 def test_bare_machines_are_prepared(bare: Lab, tmp_path: Path) -> None:
@@ -121,6 +162,9 @@ def what_docker_publishes_is_closed(bare: Lab) -> None:
         subprocess.run(["docker", "restart", "-t", "20", name], check=True, capture_output=True)
         wait_until(lambda: is_open(bare.address("m2"), 22), 60)
         wait_until(lambda: deploy_sh(bare, "m1", ask) == "open\n", 60)
+    with stranger(bare) as scan:
+        assert sorted(scan(bare.address("m1"))) == [22, 80]
+        assert scan(bare.address("m2")) == [22]
     # Without the firewall it would be.
     deploy_sh(bare, "m2", "nft delete table inet handful")
     assert is_open(bare.address("m2"), 18099)
