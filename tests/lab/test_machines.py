@@ -260,6 +260,8 @@ def test_a_stack_is_made_and_thrown_away(lab: Lab, tmp_path: Path) -> None:
     mine = ["docker", "ps", "-aq", "--filter", f"label=handful.lab={project.name}"]
     try:
         assert "m1       is made: it is not there" in project.handful("machines", "plan").out
+        assert "What is deployed follows once m1, m2 can be looked at" in project.handful("plan").out
+        assert project.handful("plan", "--check", code=3).err.startswith("error: the machines differ")
         assert "is prepared, in" in project.handful("apply", timeout=400).out
         assert served(project) == {"m1": "ok", "m2": "ok"}
         assert "nothing to do" in project.handful("apply").out
@@ -318,6 +320,9 @@ def machines_are_taken_out(project: Project) -> None:
     second = machines.pop("m2")
     project.save()
     assert "m2       goes, with the next handful apply: it is not in the file" in project.handful("machines", "plan").out
+    planned = project.handful("plan").out
+    assert "m2       goes, with the next handful apply" in planned
+    assert "m2       web          remove" in planned
     said = project.handful("apply", timeout=400).out
     assert "m2 is kept: it has the volumes store" in said
     machines["m2"], apps["db"], apps["web"]["machines"] = second, store, ["m2"]
@@ -444,3 +449,15 @@ def docker_is_upgraded(project: Project, url: str) -> None:
     assert set(answers) == {200}
     assert len(answers) > 100
     assert [project.sh(started, machine) for machine in ("m1", "m2")] == before
+    # Another proxy takes over beside the old one, in the same turn.
+    image = "docker inspect --format '{{.Config.Image}}' handful-proxy"
+    old = project.sh(image, "m2")
+    project.config["images"] = {"proxy": "haproxy:3.2.999"}
+    project.save()
+    with asking(url, "a.test") as answers:
+        said = project.handful("machines", "upgrade", timeout=300).out
+    assert said.count("the proxy runs") == 2
+    assert said.index("m2       the proxy runs") > said.index("m1       the proxy runs")
+    assert set(answers) == {200}
+    assert project.sh(image, "m2") != old
+    assert "set up" not in project.handful("plan").out

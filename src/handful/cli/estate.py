@@ -14,7 +14,7 @@ from handful.cli.provider import provider_of
 from handful.errors import HandfulError, MachineError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from handful.config.load import Loaded
     from handful.facts.servers import Estate
@@ -36,6 +36,13 @@ def changes_of(loaded: Loaded, estate: Estate) -> tuple[MachineChange, ...]:
     from handful.plan.machines import plan_machines
 
     return plan_machines(loaded.config, estate)
+
+
+def planned_machines() -> tuple[MachineChange, ...]:
+    """Return what makes the provider's machines those of the file; nothing without a provider."""
+    loaded = load_config()
+    provider = provider_of(loaded)
+    return changes_of(loaded, provider.estate()) if provider else ()
 
 
 def ensure_machines(lines: Lines, *, resize: bool) -> tuple[str, ...]:
@@ -107,11 +114,13 @@ def known(project: Project, names: tuple[str, ...]) -> tuple[str, ...]:
     return names or tuple(project.config.machines)
 
 
-def leaving(project: Project, gone: Iterable[str], lines: Lines) -> Project:
+def leaving(project: Project, gone: Collection[str], say: Callable[[str], None]) -> Project:
     """Return the project with machines that are to go, so that what runs there is taken from there as from any other.
 
     One that does not answer is left alone, and said.
     """
+    if not gone:
+        return project
     from handful.config.model import Machine
     from handful.provider.machines import reach_made
     from handful.run.restart import reachable, with_leaving
@@ -122,10 +131,10 @@ def leaving(project: Project, gone: Iterable[str], lines: Lines) -> Project:
         access = reached.get(name)
         why: HandfulError | str | None = reachable(access) if access else "nobody knows where it is"
         if why or access is None:
-            lines.say(f"{name} is not in the file, and left alone: {why}")
-            lines.say(f"It goes with: handful machines destroy {name}")
+            say(f"{name} is not in the file, and left alone: {why}")
+            say(f"It goes with: handful machines destroy {name}")
         else:
-            lines.say(f"{name} is not in the file: what runs there is taken away, and then the machine")
+            say(f"{name} is not in the file: what runs there is taken away, and then the machine")
             found[name] = (Machine(private=access.private), access)
     return with_leaving(project, found) if found else project
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from handful.artifact.image import Wish
 from handful.artifact.script import run_app, work_script
 from handful.cli.common import intent, json_option, now, open_project
+from handful.cli.estate import WORDS, leaving, planned_machines
+from handful.cli.ready import fresh
 from handful.errors import DifferencesFound, MachineError
 from handful.report.plan import plan_json, plan_lines
 from handful.report.status import unfinished
 from handful.run.deploy import plan_deploy
 from handful.run.project import facts_of_those_up
+
+if TYPE_CHECKING:
+    from handful.plan.model import Plan
 
 
 @click.command("plan")
@@ -22,21 +29,36 @@ from handful.run.project import facts_of_those_up
 @json_option
 def plan_command(apps: tuple[str, ...], *, scripts: bool, check: bool, pull: bool, as_json: bool) -> None:
     """Show what `handful apply` would do, and why. Nothing is built or changed."""
-    project = open_project()
+    changes = () if apps else planned_machines()
+    lines = [] if as_json else [f"{each.machine:<8} {WORDS[each.action]}: it {each.reason}" for each in changes]
+    missing = [each.machine for each in changes if each.action in {"make", "start"}]
+    if missing:
+        for line in (*lines, f"What is deployed follows once {', '.join(missing)} can be looked at: handful apply"):
+            click.echo(line, err=as_json)
+        if check:
+            raise DifferencesFound("the machines differ from the file", advice="Make them match: handful apply")
+        return
     away: list[str] = []
+    project = leaving(open_project(), [each.machine for each in changes if each.action == "gone"], lines.append)
     facts = facts_of_those_up(project, away.append, check=True)
+    lines += [f"{name:<8} is prepared" for name in fresh(project, facts, "apply")]
     plan, _ = plan_deploy(project, facts, intent("apply", project, apps=apps), Wish(pull=now() if pull else ""))
     left = unfinished(project.stack, facts, project.config)
     if as_json:
         click.echo(plan_json(plan))
     else:
-        for line in (*plan_lines(plan), *left, *away):
+        for line in (*lines, *plan_lines(plan), *left, *away):
             click.echo(line)
-    for work in (work for wave in plan.waves for work in wave if scripts):
+    if scripts:
+        _show_scripts(plan)
+    if away:
+        raise MachineError(away[0], advice="The plan is for the others: handful apply --skip-down")
+    if check and (not plan.empty or left or any(each.action != "kept" for each in changes)):
+        raise DifferencesFound("the machines differ from the file", advice="Make them match: handful apply")
+
+
+def _show_scripts(plan: Plan) -> None:
+    for work in (work for wave in plan.waves for work in wave):
         click.echo(f"\n# ---- {work.machine}: work.bash\n{work_script(plan, work, 'handful plan')}")
         for release in work.releases:
             click.echo(f"\n# ---- {work.machine}: {release.app} {release.id}/run_app.bash\n{run_app(release)}")
-    if away:
-        raise MachineError(away[0], advice="The plan is for the others: handful apply --skip-down")
-    if check and (not plan.empty or left):
-        raise DifferencesFound("the machines differ from the file", advice="Make them match: handful apply")

@@ -34,17 +34,17 @@ def ready(
         gone = ensure_machines(lines, resize=False)
     project = open_project()
     if gone:
-        project = leaving(project, gone, lines)
+        project = leaving(project, gone, lines.say)
         gone = tuple(name for name in gone if name in project.machines)
     try:
         facts = look_at(project, lines, wait=wait, skip_down=skip_down, check=check)
     except LoginRefused as refused:
         _let_in(project, lines, refused)
         facts = look_at(project, lines, wait=wait, skip_down=skip_down, check=check)
-    if fresh := tuple(name for name in _fresh(project, facts, what) if name not in gone):
+    if due := tuple(name for name in fresh(project, facts, what) if name not in gone):
         from handful.cli.estate import prepare_named
 
-        prepare_named(fresh, lines)
+        prepare_named(due, lines)
         facts = look_at(project, lines, wait=wait, skip_down=skip_down, check=check)
     _warn_at_first(project, facts, lines)
     return project, facts, gone
@@ -121,7 +121,7 @@ def _warn_at_first(project: Project, facts: Mapping[str, Facts], lines: Lines) -
         lines.say(line)
 
 
-def _fresh(project: Project, facts: Mapping[str, Facts], what: str) -> tuple[str, ...]:
+def fresh(project: Project, facts: Mapping[str, Facts], what: str) -> tuple[str, ...]:
     """Return machines that cannot be used yet: nobody has prepared them, or they are not what the file says any more.
 
     One that exists, and has Docker, may serve others on ports that would be closed: a person says that.
