@@ -22,6 +22,8 @@ BASH = sorted(SCRIPTS.glob("*.bash"))
 # Which parts of handful a part may import, besides itself and `errors`; `cli` may import anything.
 MAY_IMPORT = {
     "": set(),
+    # It runs on machines, without the rest.
+    "agent": set(),
     "scripts": set(),
     "config": set(),
     "facts": set(),
@@ -46,6 +48,8 @@ HOMES = {
     "botocore": {"provider/aws_api.py"},
     "requests": {"provider/hetzner.py"},
     "bcrypt": {"artifact/registry.py"},
+    "orjson": {"agent"},
+    "zstandard": {"agent/codec.py"},
     "rich": {"report"},
     # cli/inside.py hands the terminal over to ssh: that is no conversation with a program, so no business of machine/.
     "subprocess": {"machine", "artifact", "cli/inside.py"},

@@ -1,0 +1,81 @@
+"""How do Docker's json-file records become lines: of which moment, stream and text?"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+try:
+    import orjson
+
+    loads: Callable[[bytes], Any] = orjson.loads
+except ImportError:
+    loads = json.loads
+
+# Docker writes longer lines in parts of 16 KiB; one that never ends is cut here.
+LONGEST = 1 << 20
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a container said at once: `time` as Docker has it (RFC 3339, UTC, nanoseconds), `text` without its newline.
+
+    `cut`: it went on for too long, and does so in the next one.
+    """
+
+    time: str
+    stream: str
+    text: str
+    cut: bool = False
+
+
+class Joiner:
+    """Makes lines of records, one container's after the other; parts of a line wait for their end.
+
+    `waiting` is how many bytes of records belong to lines that have not ended.
+    """
+
+    def __init__(self) -> None:
+        """Nothing waits."""
+        self._parts: dict[str, list[str]] = {}
+        self._began: dict[str, str] = {}
+        self._sizes: dict[str, int] = {}
+        self.broken = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether a line has begun and not ended."""
+        return bool(self._parts)
+
+    def feed(self, record: bytes) -> Iterator[Line]:
+        """Take one record, without its newline. One that is no record of Docker's is counted in `broken`."""
+        try:
+            told = loads(record)
+            text, stream, time = told["log"], told["stream"], told["time"]
+        except (ValueError, KeyError, TypeError):
+            self.broken += 1
+            return
+        if not self._parts.get(stream) and text.endswith("\n"):
+            yield Line(time, stream, text[:-1])
+            return
+        self._parts.setdefault(stream, []).append(text)
+        self._began.setdefault(stream, time)
+        self._sizes[stream] = self._sizes.get(stream, 0) + len(text)
+        if text.endswith("\n"):
+            yield self._ended(stream, cut=False)
+        elif self._sizes[stream] >= LONGEST:
+            yield self._ended(stream, cut=True)
+
+    def end(self) -> Iterator[Line]:
+        """Give out what waits: the container has ended in the middle of a line."""
+        for stream in tuple(self._parts):
+            yield self._ended(stream, cut=False)
+
+    def _ended(self, stream: str, *, cut: bool) -> Line:
+        text, time = "".join(self._parts.pop(stream)), self._began.pop(stream)
+        del self._sizes[stream]
+        return Line(time, stream, text.removesuffix("\n"), cut)

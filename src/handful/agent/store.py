@@ -1,0 +1,185 @@
+"""How are lines kept on a machine: appended at once, packed by the hour, and each once, whoever is killed?
+
+    STACK/APP/2026-01-31T12.jsonl        the hour that is written to: one JSON object a line
+    STACK/APP/2026-01-31T12.jsonl.zst    one that is over: frames of some 256 KiB that stand alone
+    STACK/APP/2026-01-31T12.idx          where its frames begin, and how many lines of which level each minute has
+    checkpoint                           how far each container was read, and how long each open file was then
+
+What was appended after the last checkpoint is cut off when the next agent begins, and read again from Docker's own
+files: so each line is there once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from handful.agent.codec import dumps
+from handful.agent.tail import Mark
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from handful.agent.codec import Codec
+    from handful.agent.lines import Line
+
+FRAME_BYTES = 256 * 1024
+OPEN, INDEX, CHECKPOINT = ".jsonl", ".idx", "checkpoint"
+# An hour that is over is packed when nobody has written to it for so long.
+QUIET_SECONDS = 120.0
+HOUR, MINUTE = len("2026-01-31T12"), len("2026-01-31T12:00")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Who said it: names of handful's, or those of a container that is not."""
+
+    stack: str
+    app: str
+    instance: str
+    release: str = ""
+
+
+@dataclass
+class Hour:
+    """A file that is written to."""
+
+    path: Path
+    size: int = 0
+    touched: float = 0.0
+    waiting: list[bytes] = field(default_factory=list)
+
+
+class Store:
+    """The lines of one machine, below a folder; `codec` packs what is over."""
+
+    def __init__(self, folder: Path, codec: Codec) -> None:
+        """Cut off what no checkpoint covers. Another agent must not be at work."""
+        self._folder, self._codec = folder, codec
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        told = _read(folder / CHECKPOINT)
+        self.marks: dict[str, Mark] = {key: Mark(*mark) for key, mark in told.get("marks", {}).items()}
+        self._hours: dict[str, Hour] = {}
+        self._recover(told.get("sizes", {}))
+
+    def append(self, source: Source, line: Line, level: str, now: float) -> None:
+        """Keep a line; it is on its way to the disk with the next `flush`."""
+        told = {"t": line.time, "i": source.instance, "r": source.release, "s": line.stream, "l": level, "x": line.text}
+        hour = self._hour(f"{source.stack}/{source.app}/{line.time[:HOUR]}")
+        hour.waiting.append(dumps(told) + b"\n")
+        hour.touched = now
+
+    def flush(self) -> None:
+        """Hand what waits to the kernel: whoever follows sees it."""
+        for hour in self._hours.values():
+            if hour.waiting:
+                data = b"".join(hour.waiting)
+                hour.path.parent.mkdir(parents=True, exist_ok=True)
+                with hour.path.open("ab") as file:
+                    file.write(data)
+                hour.size += len(data)
+                hour.waiting.clear()
+
+    def checkpoint(self, marks: Mapping[str, Mark]) -> None:
+        """Write down how far each container was read; what was appended until now is on the disk before that."""
+        self.flush()
+        for hour in self._hours.values():
+            _sync(hour.path)
+        self.marks = dict(marks)
+        sizes = {str(hour.path.relative_to(self._folder)): hour.size for hour in self._hours.values()}
+        told = {"marks": {key: [mark.inode, mark.offset, mark.sign] for key, mark in marks.items()}, "sizes": sizes}
+        _put(self._folder / CHECKPOINT, dumps(told))
+
+    def seal(self, now: float, hour_now: str) -> list[Path]:
+        """Pack hours that are over; a checkpoint must have covered them. Return the packed files."""
+        packed = []
+        for key, hour in tuple(self._hours.items()):
+            if key.rpartition("/")[2][:HOUR] < hour_now and now - hour.touched > QUIET_SECONDS and not hour.waiting:
+                packed.append(pack(hour.path, self._codec))
+                del self._hours[key]
+        return packed
+
+    def _hour(self, key: str) -> Hour:
+        if key not in self._hours:
+            path = self._folder / f"{key}{OPEN}"
+            number = 1
+            # Lines that came late, after their hour was packed.
+            while path.with_name(path.name.removesuffix(OPEN) + INDEX).exists():
+                path = self._folder / f"{key}.{number}{OPEN}"
+                number += 1
+            self._hours[key] = Hour(path, path.stat().st_size if path.exists() else 0)
+        return self._hours[key]
+
+    def _recover(self, sizes: Mapping[str, int]) -> None:
+        for path in self._folder.glob(f"*/*/*{OPEN}"):
+            name = str(path.relative_to(self._folder))
+            if path.with_name(path.name.removesuffix(OPEN) + INDEX).exists():
+                # Packed, and killed before the open one went.
+                path.unlink()
+            elif name not in sizes:
+                path.unlink()
+            else:
+                os.truncate(path, min(sizes[name], path.stat().st_size))
+                key = name.removesuffix(OPEN)
+                stem = key.rpartition("/")[2]
+                base = f"{key.rpartition('/')[0]}/{stem[:HOUR]}"
+                self._hours[base] = Hour(path, path.stat().st_size)
+
+
+def pack(path: Path, codec: Codec) -> Path:
+    """Pack an hour's file into frames with an index, and remove it; whoever is killed meanwhile leaves one of both."""
+    stem = path.name.removesuffix(OPEN)
+    packed = path.with_name(f"{stem}{OPEN}.{codec.ending}")
+    fresh, offset, frames, minutes = packed.with_suffix(".new"), 0, list[list[Any]](), dict[str, dict[str, int]]()
+    with fresh.open("wb") as file:
+        for block in _blocks(path):
+            frame = codec.pack(block)
+            records = [json.loads(record) for record in block.splitlines()]
+            times = [record["t"] for record in records]
+            frames.append([offset, len(frame), min(times), max(times), len(records)])
+            for record in records:
+                levels = minutes.setdefault(record["t"][:MINUTE], {})
+                levels[record["l"]] = levels.get(record["l"], 0) + 1
+            file.write(frame)
+            offset += len(frame)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(packed)
+    _put(path.with_name(f"{stem}{INDEX}"), dumps({"frames": frames, "minutes": minutes, "bytes": path.stat().st_size}))
+    path.unlink()
+    return packed
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    """Yield a file in pieces of whole lines."""
+    with path.open("rb") as file:
+        while lines := file.readlines(FRAME_BYTES):
+            yield b"".join(lines)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a JSON object; what is damaged is as good as nothing."""
+    try:
+        told = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _put(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, also when the power fails."""
+    fresh = path.with_name(f"{path.name}.new")
+    with fresh.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+def _sync(path: Path) -> None:
+    if path.exists():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())

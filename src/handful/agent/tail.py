@@ -1,0 +1,158 @@
+"""How is a container's log file read on, over rotations and restarts, so that no record is lost or comes twice?
+
+Docker rotates by renaming: x-json.log becomes x-json.log.1, .1 becomes .2, the last goes; then it makes a new file, and
+writes no more to the old one. So a file is known by its inode, and each is opened as soon as it is seen: what is open
+can be read to its end, whatever it is called by then, also when it was deleted.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# At once, so that a machine that has been silent does not fill the memory.
+CHUNK_BYTES = 1 << 20
+MOST_SIBLINGS = 100
+SIGN_BYTES = 128
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Up to where a log was read: the file, by its inode, and how many of its bytes, up to a record's end.
+
+    `sign` is made of the file's first bytes: inodes are given again. 0: it was too short for one.
+    """
+
+    inode: int = 0
+    offset: int = 0
+    sign: int = 0
+
+
+@dataclass
+class Opened:
+    """A file that is read, or waits for its turn."""
+
+    file: BinaryIO
+    inode: int
+    offset: int
+
+
+class Tail:
+    """One container's log, read on from a mark; `gaps`: how often files may have been gone before they were seen."""
+
+    def __init__(self, path: Path, mark: Mark) -> None:
+        """Nothing is opened yet. `path` is where Docker writes now; a mark without an inode is before the beginning."""
+        self._path, self._mark = path, mark
+        self._queue: deque[Opened] = deque()
+        self._rest = b""
+        self.gaps = 0
+
+    @property
+    def mark(self) -> Mark:
+        """Up to where records were given out."""
+        return self._mark
+
+    def look(self) -> None:
+        """Open files that have come since the last look."""
+        found = self._siblings()
+        inodes = [inode for inode, _ in found]
+        if self._queue:
+            last = self._queue[-1].inode
+            if last in inodes:
+                found = found[inodes.index(last) + 1 :]
+            elif found:
+                # As many came as Docker keeps, or more: nobody can tell.
+                self.gaps += 1
+        elif self._mark.inode:
+            rest = found[inodes.index(self._mark.inode) :] if self._mark.inode in inodes else []
+            if rest and self._is_of_mark(rest[0][1]):
+                found = rest
+            elif found:
+                self.gaps += 1
+                self._mark = Mark()
+        for inode, path in found:
+            if not self._open(inode, path):
+                # Rotated in this very moment: those that follow must not be read before it.
+                break
+
+    def read(self) -> Iterator[bytes]:
+        """Give out records that came since, without their newlines: a chunk of them at most. The mark moves with each.
+
+        Call it again while it gives something.
+        """
+        while self._queue:
+            opened = self._queue[0]
+            if chunk := opened.file.read(CHUNK_BYTES):
+                yield from self._records(opened, chunk)
+                return
+            if len(self._queue) == 1:
+                return
+            opened.file.close()
+            self._queue.popleft()
+            self._rest = b""
+
+    def close(self) -> None:
+        """Let go of all files."""
+        while self._queue:
+            self._queue.popleft().file.close()
+
+    def _records(self, opened: Opened, chunk: bytes) -> Iterator[bytes]:
+        whole, begin = self._rest + chunk, 0
+        sign = self._mark.sign if self._mark.inode == opened.inode else 0
+        while (end := whole.find(b"\n", begin)) >= 0:
+            record = whole[begin:end]
+            begin = end + 1
+            opened.offset += len(record) + 1
+            if not sign and opened.offset >= SIGN_BYTES:
+                sign = _sign(opened.file)
+            self._mark = Mark(opened.inode, opened.offset, sign)
+            # What is left must be right should nobody ask for more.
+            self._rest = whole[begin:]
+            yield record
+        self._rest = whole[begin:]
+
+    def _open(self, inode: int, path: Path) -> bool:
+        try:
+            file = path.open("rb")
+        except OSError:
+            return False
+        if os.fstat(file.fileno()).st_ino != inode:
+            file.close()
+            return False
+        offset = self._mark.offset if inode == self._mark.inode and not self._queue else 0
+        file.seek(offset)
+        self._queue.append(Opened(file, inode, offset))
+        return True
+
+    def _is_of_mark(self, path: Path) -> bool:
+        """Whether a file of the mark's inode is the one that was read."""
+        try:
+            with path.open("rb") as file:
+                enough = os.fstat(file.fileno()).st_size >= self._mark.offset
+                return enough and self._mark.sign in {0, _sign(file)}
+        except OSError:
+            return False
+
+    def _siblings(self) -> list[tuple[int, Path]]:
+        """Return the log's files as they are now, oldest first, each with its inode."""
+        found = []
+        for number in range(MOST_SIBLINGS):
+            path = self._path if number == 0 else self._path.with_name(f"{self._path.name}.{number}")
+            try:
+                found.append((path.stat().st_ino, path))
+            except OSError:
+                if number:
+                    break
+        return found[::-1]
+
+
+def _sign(file: BinaryIO) -> int:
+    """Return a number made of a file's first bytes, never 0."""
+    return zlib.crc32(os.pread(file.fileno(), SIGN_BYTES, 0)) or 1

@@ -1,0 +1,104 @@
+"""Is found what was kept, and nothing else, from open and packed hours alike?"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from handful.agent import search as searching
+from handful.agent.codec import Zstd
+from handful.agent.levels import at_least
+from handful.agent.lines import Line
+from handful.agent.search import Query, TooSlow, counts, last, search
+from handful.agent.store import Source, Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LEVELS = ("info", "error", "", "warn")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three hours of two apps of a stack, and one of another: two hours are packed, the third is open."""
+    folder = tmp_path_factory.mktemp("logs")
+    store = Store(folder, Zstd())
+    for hour in (10, 11, 12):
+        for number in range(600):
+            moment = f"2026-01-01T{hour}:{number // 10:02}:{number % 10 * 6:02}"
+            for app in ("web", "db"):
+                instance = f"{app}-{number % 2 + 1}"
+                text = f'{app} said "{hour}-{number}" ü\t{"needle" if number == 599 else "hay"}'
+                store.append(Source("shop", app, instance, f"000{hour}"), Line(f"{moment}.{number % 7}Z", "stdout", text), LEVELS[number % 4], 0.0)
+        store.append(Source("other", "web", "web-1"), Line(f"2026-01-01T{hour}:00:00.0Z", "stdout", "of another stack: needle"), "", 0.0)
+    store.checkpoint({})
+    assert len(store.seal(200.0, "2026-01-01T12")) == 6
+    return folder
+
+
+def texts(folder: Path, **asked: object) -> list[str]:
+    """Return the texts of what is found in the stack shop."""
+    return [line["x"] for line in search(folder, Query("shop", **asked))]  # type: ignore[arg-type]
+
+
+def test_all_in_the_order_of_time(folder: Path) -> None:
+    """Of all apps of the stack, and no other's."""
+    found = list(search(folder, Query("shop")))
+    assert len(found) == 3600
+    assert [line["t"] for line in found] == sorted(line["t"] for line in found)
+    assert {line["app"] for line in found} == {"web", "db"}
+    assert len(texts(folder, apps=("web",))) == 1800
+
+
+@pytest.mark.parametrize(("asked", "count"), [
+    ({"grep": "needle"}, 6), ({"grep": 'said "11-'}, 1200), ({"grep": "ü\t"}, 3600), ({"grep": "nothing"}, 0), ({"grep": "stdout"}, 0),
+    ({"regex": r"1[12]-59\d"}, 40), ({"grep": "db", "regex": "needle$"}, 3), ({"levels": at_least("error")}, 900),
+    ({"levels": at_least("warn"), "apps": ("web",)}, 900), ({"release": "00011"}, 1200), ({"instance": "web-1"}, 900),
+    ({"since": "2026-01-01T11:30:00"}, 1800), ({"since": "2026-01-01T11:30:00", "until": "2026-01-01T11:31:00"}, 20),
+    ({"until": "2026-01-01T10:00:00.1"}, 2), ({"since": "2026-01-02"}, 0), ({"apps": ("gone",)}, 0),
+])  # fmt: skip
+def test_what_is_asked_for(folder: Path, asked: dict[str, object], count: int) -> None:
+    """In what was said, not in how it is written down."""
+    assert len(texts(folder, **asked)) == count
+
+
+def test_the_last_lines(folder: Path) -> None:
+    """Those of before, only where they are needed."""
+    assert [line["x"] for line in last(folder, Query("shop", ("web",)), 2)] == ['web said "12-598" ü\thay', 'web said "12-599" ü\tneedle']
+    assert len(last(folder, Query("shop", ("web",)), 1000)) == 1000
+    assert [line["t"][11:13] for line in last(folder, Query("shop", ("web",), grep="needle"), 9)] == ["10", "11", "12"]
+
+
+def test_counts_by_minute(folder: Path) -> None:
+    """From the index alone, or from the lines: the same."""
+    simple = counts(folder, Query("shop", ("web",)))
+    assert (len(simple), simple["2026-01-01T10:00"]) == (180, {"info": 3, "error": 3, "": 2, "warn": 2})
+    assert counts(folder, Query("shop", ("web",), grep="said")) == simple
+    errors = counts(folder, Query("shop", ("web",), levels=frozenset({"error"}), since="2026-01-01T11:00", until="2026-01-01T11:02"))
+    assert {minute: sum(levels.values()) for minute, levels in errors.items()} == {"2026-01-01T11:00": 3, "2026-01-01T11:01": 2}
+
+
+def test_an_expression_that_explodes_is_ended(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one that is none is said."""
+    monkeypatch.setattr(searching, "REGEX_SECONDS", 0.2)
+    store = Store(tmp_path, Zstd())
+    store.append(Source("shop", "web", "web-1"), Line("2026-01-01T10:00:00Z", "stdout", "a" * 40 + "!"), "", 0.0)
+    store.flush()
+    with pytest.raises(TooSlow, match="aaaa"):
+        list(search(tmp_path, Query("shop", regex="(a+)+$")))
+    with pytest.raises(re.error):
+        list(search(folder, Query("shop", regex="(")))
+
+
+def test_a_line_that_is_being_written_is_not_read(tmp_path: Path) -> None:
+    """The next look has it."""
+    store = Store(tmp_path, Zstd())
+    store.append(Source("shop", "web", "web-1"), Line("2026-01-01T10:00:00Z", "stdout", "whole needle"), "", 0.0)
+    store.flush()
+    (path,) = tmp_path.glob("shop/web/*")
+    with path.open("ab") as file:
+        file.write(b'{"t":"2026-01-01T10:00:01Z","x":"half needle')
+    assert [line["x"] for line in search(tmp_path, Query("shop", grep="needle"))] == ["whole needle"]
+    assert [line["x"] for line in search(tmp_path, Query("shop"))] == ["whole needle"]

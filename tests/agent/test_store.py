@@ -1,0 +1,123 @@
+"""Is each line kept once, whoever is killed when, and found again when its hour is packed?"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from handful.agent.codec import Codec, Gzip, Zstd, codec_of
+from handful.agent.lines import Line
+from handful.agent.store import Source, Store
+from handful.agent.tail import Mark
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WEB = Source("shop", "web", "web-1", "0001-abc")
+
+
+def line(number: int, hour: int = 12) -> Line:
+    """Return a line of an hour."""
+    return Line(f"2026-01-01T{hour:02}:{number % 60:02}:00.{number:09}Z", "stdout", f"line {number} ü")
+
+
+def kept(folder: Path) -> list[str]:
+    """Return the texts of all that is kept, in the order of files."""
+    found: list[str] = []
+    for path in sorted(folder.glob("*/*/*.jsonl*")):
+        data = path.read_bytes()
+        if path.suffix != ".jsonl":
+            told = json.loads(path.with_name(path.name.partition(".jsonl")[0] + ".idx").read_bytes())
+            codec = codec_of(path.suffix[1:])
+            data = b"".join(codec.unpack(data[offset : offset + size]) for offset, size, *_ in told["frames"])
+        found += [json.loads(each)["x"] for each in data.splitlines()]
+    return found
+
+
+def test_a_line_is_kept_with_all_that_is_known_of_it(tmp_path: Path) -> None:
+    """And whoever follows sees it at once."""
+    store = Store(tmp_path, Gzip())
+    store.append(WEB, line(1), "error", 0.0)
+    store.flush()
+    (path,) = tmp_path.glob("shop/web/*")
+    assert path.name == "2026-01-01T12.jsonl"
+    assert json.loads(path.read_bytes()) == {
+        "t": "2026-01-01T12:01:00.000000001Z", "i": "web-1", "r": "0001-abc", "s": "stdout", "l": "error", "x": "line 1 ü",
+    }
+
+
+@pytest.mark.parametrize("flushed", [True, False])
+def test_what_no_checkpoint_covers_is_cut_off(tmp_path: Path, *, flushed: bool) -> None:
+    """It is read again, from the marks of the checkpoint; also a file that was made since."""
+    store = Store(tmp_path, Gzip())
+    store.append(WEB, line(1), "", 0.0)
+    store.checkpoint({"c": Mark(7, 100, 5)})
+    store.append(WEB, line(2), "", 0.0)
+    store.append(WEB, line(3, hour=13), "", 0.0)
+    if flushed:
+        store.flush()
+    again = Store(tmp_path, Gzip())
+    assert again.marks == {"c": Mark(7, 100, 5)}
+    assert kept(tmp_path) == ["line 1 ü"]
+    for each in (line(2), line(3, hour=13)):
+        again.append(WEB, each, "", 0.0)
+    again.checkpoint({})
+    assert kept(tmp_path) == ["line 1 ü", "line 2 ü", "line 3 ü"]
+
+
+@pytest.mark.parametrize("codec", [Gzip(), Zstd()], ids=["gzip", "zstd"])
+def test_an_hour_that_is_over_is_packed(tmp_path: Path, codec: Codec) -> None:
+    """When nobody has written to it for a while; by frames, with what each minute had; lines that come late have a file beside it."""
+    store = Store(tmp_path, codec)
+    for number in range(20_000):
+        store.append(WEB, line(number), "error" if number % 100 == 0 else "info", 0.0)
+    store.checkpoint({})
+    assert store.seal(60.0, "2026-01-01T13") == []
+    assert store.seal(200.0, "2026-01-01T12") == []
+    (packed,) = store.seal(200.0, "2026-01-01T13")
+    assert packed.name == f"2026-01-01T12.jsonl.{codec.ending}"
+    told = json.loads((tmp_path / "shop/web/2026-01-01T12.idx").read_bytes())
+    assert len(told["frames"]) > 3
+    assert sum(frame[4] for frame in told["frames"]) == 20_000
+    assert sum(levels["info"] for levels in told["minutes"].values()) == 19_800
+    assert told["bytes"] > 5 * packed.stat().st_size
+    assert kept(tmp_path) == [f"line {number} ü" for number in range(20_000)]
+    store.append(WEB, line(20_000), "", 300.0)
+    store.checkpoint({})
+    assert [path.name for path in tmp_path.glob("shop/web/*.jsonl")] == ["2026-01-01T12.1.jsonl"]
+    assert len(kept(tmp_path)) == 20_001
+    again = Store(tmp_path, codec)
+    again.append(WEB, line(20_001), "", 300.0)
+    again.checkpoint({})
+    assert len(kept(tmp_path)) == 20_002
+
+
+def test_who_is_killed_while_packing_leaves_one_of_both(tmp_path: Path) -> None:
+    """The packed one as soon as its index is there, else the open one."""
+    store = Store(tmp_path / "a", Gzip())
+    store.append(WEB, line(1), "", 0.0)
+    store.checkpoint({})
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    store.seal(200.0, "2026-01-01T13")
+    packed, index = (next((tmp_path / "a/shop/web").glob(f"*.{ending}")) for ending in ("gz", "idx"))
+    shutil.copy(packed, tmp_path / "b/shop/web")
+    assert [path.suffix for path in sorted((tmp_path / "b/shop/web").iterdir())] == [".jsonl", ".gz"]
+    Store(tmp_path / "b", Gzip())
+    assert (tmp_path / "b/shop/web/2026-01-01T12.jsonl").exists()
+    shutil.copy(index, tmp_path / "b/shop/web")
+    Store(tmp_path / "b", Gzip())
+    assert kept(tmp_path / "b") == ["line 1 ü"]
+
+
+def test_a_checkpoint_that_is_damaged(tmp_path: Path) -> None:
+    """Is as good as none: what is not packed is read again."""
+    store = Store(tmp_path, Gzip())
+    store.append(WEB, line(1), "", 0.0)
+    store.checkpoint({"c": Mark(1, 2, 3)})
+    (tmp_path / "checkpoint").write_bytes(b"{")
+    again = Store(tmp_path, Gzip())
+    assert again.marks == {}
+    assert kept(tmp_path) == []
