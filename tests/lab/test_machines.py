@@ -308,6 +308,11 @@ def a_machine_is_replaced(project: Project) -> None:
     assert "Those are: m1, m2" in refused.err
     said = project.handful("machines", "replace", "m2", stdin="yes\nm2\n", timeout=400)
     assert "m2 has the volumes data. They are kept." in said.err
+    assert "on its own disk" not in said.err
+    project.handful("ssh", "m2", "docker volume create mine")
+    refused = project.handful("machines", "destroy", "m2", "--keep-volumes", code=2, stdin="no\n")
+    assert "m2 has on its own disk the volumes mine. They go with it." in refused.err
+    project.handful("ssh", "m2", "docker volume rm mine")
     assert served(project) == {"m1": "ok", "m2": "ok"}
     assert project.handful("exec", "db", "/bin/busybox", "cat", "/store/it").out == "precious\n"
     assert project.handful("ssh", "m2", "ls /root").out == ""

@@ -28,7 +28,7 @@ def test_what_is_missing_is_made_and_what_is_not_ours_left() -> None:
     assert plan_machines(told, Estate(there)) == (
         MachineChange("m2", "start", "is stopped"),
         MachineChange("m3", "make", "is not there"),
-        MachineChange("m4", "gone", "is not in the file"),
+        MachineChange("m4", "kept", "is at the provider, too, and has an address in the file"),
         MachineChange("old", "gone", "is not in the file"),
     )
     assert plan_machines(told, Estate({name: server(name) for name in ("m1", "m2", "m3")})) == ()
@@ -41,6 +41,7 @@ def test_what_differs_is_told() -> None:
     estate = Estate({"m1": server("m1", size="cx22", state="stopped")}, volumes, frozenset({"22/tcp", "25/tcp"}))
     assert plan_machines(told, estate) == (
         MachineChange("m1", "resize", "is cx22, and cx32 in the file"),
+        MachineChange("m1", "start", "is stopped"),
         MachineChange("m1", "address", "has the address 192.0.2.1, which would go with it"),
         MachineChange("m1", "volume", "has 20 of 40 GB in its volume data"),
         MachineChange("m1", "volume", "has no volume more (1 GB)"),

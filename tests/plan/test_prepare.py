@@ -246,6 +246,13 @@ def test_what_dockerd_was_told_is_not_said_again() -> None:
     assert text == {"live-restore": True}
 
 
+def test_an_older_handful_undoes_nothing() -> None:
+    """It refuses, and says so; a newer one goes on."""
+    files = {**prepared().files, PREPARED: json.dumps({"handful": "1.0.1", "packages": []})}
+    with pytest.raises(PlanRefused, match=r"m1 was prepared by handful 1.0.1, and this is 1.0"):
+        tasks(prepared(files=files))
+
+
 def test_who_prepared_it_is_written_down() -> None:
     """By another handful, or with other packages, it is written anew; another stack's packages stay."""
     files = {**prepared().files, PREPARED: json.dumps({"handful": "0.9", "packages": ["tree"]})}

@@ -384,7 +384,7 @@ def test_two_stacks_beside_each_other(endpoint: str, tmp_path: Path) -> None:
 
 def test_the_firewall_follows_the_file(one: Try, endpoint: str) -> None:
     """Also when no machine is to be made, and when somebody else has opened or closed something by hand."""
-    assert one.provider.estate().opened is None
+    assert one.provider.estate().opened == frozenset()
     one.make()
     one.renew(Wanted(**{**vars(one.wanted), "ports": ("22/tcp", "80/tcp")}))
     client = client_of(endpoint)

@@ -223,6 +223,49 @@ def test_a_machine_becomes_larger(vendor: Vendor, fake: FakeCloud, tmp_path: Pat
     assert "stopping m1" in larger.said
 
 
+@each_vendor
+def test_a_size_that_cannot_be_had_now_leaves_the_machine_running(vendor: Vendor, fake: FakeCloud, tmp_path: Path) -> None:
+    """As it was."""
+    one = Try(vendor, fake, tmp_path)
+    one.make()
+    larger = Try(vendor, fake, tmp_path, **{**vendor.machines, "m1": replace(vendor.machines["m1"], size=vendor.machines["m2"].size)})
+    fake.fail_at = len(fake.changes) + 2
+    with pytest.raises(MachineError):
+        larger.provider.resize("m1", larger.said.append)
+    server = larger.provider.estate().servers["m1"]
+    assert (server.size, server.running) == (vendor.machines["m1"].size, True)
+
+
+@each_vendor
+def test_what_is_wrong_is_told_before_a_machine_goes(vendor: Vendor, fake: FakeCloud, tmp_path: Path) -> None:
+    """And an address that is to stay is kept from then on."""
+    plain = {**vendor.machines, "m1": replace(vendor.machines["m1"], fixed=False)}
+    Try(vendor, fake, tmp_path, **plain).make()
+    wrong = Try(vendor, fake, tmp_path, m1=replace(vendor.machines["m1"], size="no-such"))
+    with pytest.raises(MachineError, match="no size no-such"):
+        wrong.provider.check("m1", wrong.said.append)
+    one = Try(vendor, fake, tmp_path)
+    before = one.provider.estate().servers["m1"]
+    one.provider.check("m1", one.said.append)
+    one.provider.destroy(["m1"], one.said.append, volumes=False)
+    one.make()
+    after = one.provider.estate().servers["m1"]
+    assert after.fixed == vendor.machines["m1"].fixed
+    assert after.address == before.address
+
+
+@pytest.mark.parametrize("vendor", ["hetzner"], indirect=True)
+def test_a_firewall_that_was_removed_is_put_before_the_servers_again(vendor: Vendor, fake: FakeCloud, tmp_path: Path) -> None:
+    """Not only made."""
+    one = Try(vendor, fake, tmp_path)
+    one.make()
+    fake.kept["firewalls"].clear()
+    assert one.provider.estate().opened == frozenset()
+    one.make()
+    (firewall,) = fake.kept["firewalls"].values()
+    assert {each["server"]["id"] for each in firewall["applied_to"]} == set(fake.kept["servers"])
+
+
 @pytest.mark.parametrize("vendor", ["digitalocean"], indirect=True)
 def test_two_people_at_once_make_one_machine(vendor: Vendor, fake: FakeCloud, tmp_path: Path) -> None:
     """DigitalOcean gives a name twice: the second goes."""

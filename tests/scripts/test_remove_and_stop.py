@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 from script_containers import Behaviour
 from script_poll import until
+from script_slow import Slow
 from script_traffic import Traffic
 from script_whole import wholly_in
 
@@ -36,6 +38,19 @@ def test_remove_leaves_nothing(ready: Machine) -> None:
     assert list((ready.root / "names").iterdir()) == []
     assert ready.docker.networks == {}
     assert "shop.web" not in ready.proxy_says("show servers state")
+
+
+def test_remove_answers_who_is_under_way(ready: Machine) -> None:
+    """As long as drain_timeout says; nobody new comes meanwhile."""
+    made = ready.deployed(ready.make(1, drain_timeout="15s"))
+    slow, said = Slow(ready), []
+    removing = threading.Thread(target=lambda: said.append(remove(ready)))
+    removing.start()
+    until(lambda: "shop.web" not in ready.proxy_says("show servers state"))
+    assert slow.finish() == f"200 {made.id} web-1"
+    removing.join()
+    assert said[0].code == 0
+    assert ready.names(running=True) == []
 
 
 def test_remove_keeps_volumes_and_says_so(ready: Machine) -> None:

@@ -59,7 +59,7 @@ class FakeHetzner(FakeCloud):
             return 200, {KINDS[kind]: one}
         {
             "poweron": self._power_on, "attach_to_network": self._attach, "set_rules": self._rules, "shutdown": self._shut_down,
-            "change_type": self._change_type, "attach": self._attach_volume, "detach": self._detach_volume, "resize": self._resize_volume,
+            "apply_to_resources": self._apply_firewall, "change_type": self._change_type, "attach": self._attach_volume, "detach": self._detach_volume, "resize": self._resize_volume,
         }[parts[3]](one, body)
         return 201, {"action": DONE, "actions": [DONE]}
 
@@ -86,6 +86,8 @@ class FakeHetzner(FakeCloud):
         self.kept[kind][made["id"]] = made
         if kind == "servers":
             made["public_net"]["ipv4"] = self._address_of(made, body)
+            for each in body["firewalls"]:
+                self._put_before(self._one("firewalls", each["firewall"]), made["id"])
         return {KINDS[kind]: made, **more}
 
     def _address_of(self, server: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +117,7 @@ class FakeHetzner(FakeCloud):
     def _delete(self, kind: str, one: dict[str, Any]) -> None:
         used = {
             "networks": any(each["network"] == one["id"] for server in self.kept["servers"].values() for each in server["private_net"]),
-            "firewalls": any(one["id"] in {each["firewall"] for each in server["firewalls"]} for server in self.kept["servers"].values()),
+            "firewalls": bool(one.get("applied_to")),
         }
         if used.get(kind):
             raise Refused(409, "resource_in_use", f"{KINDS[kind]} is still in use")
@@ -123,6 +125,8 @@ class FakeHetzner(FakeCloud):
             raise Refused(409, "volume_already_attached", "volume is still attached")
         if kind == "servers":
             self.stop(one["name"])
+            for firewall in self.kept["firewalls"].values():
+                firewall["applied_to"] = [each for each in firewall["applied_to"] if each["server"]["id"] != one["id"]]
             for volume in self.kept["volumes"].values():
                 volume["server"] = None if volume["server"] == one["id"] else volume["server"]
             address = self._one("primary_ips", one["public_net"]["ipv4"]["id"])
@@ -165,6 +169,13 @@ class FakeHetzner(FakeCloud):
         base = network["ip_range"].rpartition(".")[0]
         address = self.private(server["name"]) or body.get("ip") or f"{base}.{server['id']}"
         server["private_net"] = [{"network": network["id"], "ip": address, "alias_ips": [], "mac_address": ""}]
+
+    def _apply_firewall(self, firewall: dict[str, Any], body: dict[str, Any]) -> None:
+        for each in body["apply_to"]:
+            self._put_before(firewall, self._one("servers", each["server"]["id"])["id"])
+
+    def _put_before(self, firewall: dict[str, Any], number: int) -> None:
+        firewall["applied_to"].append({"type": "server", "server": {"id": number}})
 
     def _rules(self, firewall: dict[str, Any], body: dict[str, Any]) -> None:
         firewall["rules"] = whole(body["rules"])

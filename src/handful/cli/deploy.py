@@ -111,8 +111,8 @@ def apply_command(*, pull: bool, rebuild: bool, skip_down: bool, wait: bool, ver
 
 
 def apply_all(lines: Lines) -> None:
-    """As `handful apply`, for other commands."""
-    _deploy("apply", (), lines, _wish(pull=False, rebuild=False), wait=False, skip_down=False)
+    """As `handful apply`, for other commands; machines that the file does not name stay."""
+    _deploy("apply", (), lines, _wish(pull=False, rebuild=False), wait=False, skip_down=False, depart=False)
 
 
 def _wish(*, pull: bool, rebuild: bool) -> Wish:
@@ -123,10 +123,11 @@ def _wish(*, pull: bool, rebuild: bool) -> Wish:
 
 
 def _deploy(
-    what: str, apps: tuple[str, ...], lines: Lines, wish: Wish, *, wait: bool, skip_down: bool, resume: bool = False
+    what: str, apps: tuple[str, ...], lines: Lines, wish: Wish, *, wait: bool, skip_down: bool, resume: bool = False,
+    depart: bool = True,
 ) -> None:
     began = time.monotonic()
-    project, facts, gone = ready(what, lines, wait=wait, skip_down=skip_down)
+    project, facts, gone = ready(what, lines, wait=wait, skip_down=skip_down, depart=depart)
     from handful.report.status import unfinished
     from handful.run.deploy import plan_deploy, same_source
 

@@ -70,7 +70,16 @@ def ensure_machines(lines: Lines, *, resize: bool) -> tuple[str, ...]:
     for each in changes:
         if each.action == "resize" and resize:
             _resize(each, provider, lines)
-    return tuple(each.machine for each in changes if each.action == "gone")
+    return _leaving([each.machine for each in changes if each.action == "gone"], lines)
+
+
+def _leaving(gone: Collection[str], lines: Lines) -> tuple[str, ...]:
+    """Return the machine that is to go. Of several, none: a stale checkout, or an overlay that is empty, looks so."""
+    if len(gone) > 1:
+        lines.say(f"{', '.join(gone)} are not in the file, and left alone: more than one machine goes only by its name")
+        lines.say(f"They go with: handful machines destroy {' '.join(gone)}")
+        return ()
+    return tuple(gone)
 
 
 def _resize(change: MachineChange, provider: Provider, lines: Lines) -> None:
@@ -78,6 +87,8 @@ def _resize(change: MachineChange, provider: Provider, lines: Lines) -> None:
     from handful.run.restart import restarted
 
     project, name = open_project(), change.machine
+    # What cannot be had is told before anything is drained.
+    provider.check(name, lines.say)
     lines.say(f"{name} {change.reason}: it is drained and restarted")
 
     def restart() -> Access:
@@ -92,7 +103,7 @@ def prepare_named(names: tuple[str, ...], lines: Lines, *, dry: bool = False, cl
     """Prepare machines (none named: all). Raises UsageError for one that is not in the file."""
     from handful.run.prepare import prepare_all
 
-    project = open_project()
+    project = with_leftover(open_project())
     names = known(project, names)
     who = operator(intent("prepare", project), lines)
     prepare_all(project, who, names, __version__, devices=found_devices(project), dry=dry, close=close)
@@ -139,6 +150,24 @@ def leaving(project: Project, gone: Collection[str], say: Callable[[str], None])
     return with_leaving(project, found) if found else project
 
 
+def with_leftover(project: Project) -> Project:
+    """Return the project with machines that were made for it, and that its file does not name any more.
+
+    As long as they are there they may be at work: the others stay open to them, and joined with them.
+    """
+    from handful.config.model import Machine
+    from handful.provider.machines import reach_made
+    from handful.run.restart import with_leaving
+
+    if project.config.provider is None:
+        return project
+    reached = reach_made(project.config, project.stack, lab_state(), sockets())
+    more = {name: each for name, each in reached.items() if name not in project.config.machines and each.private}
+    if not more:
+        return project
+    return with_leaving(project, {name: (Machine(private=each.private), each) for name, each in more.items()})
+
+
 def take_away(project: Project, gone: Iterable[str], lines: Lines) -> bool:
     """Destroy machines on which nothing is left; others are kept, and said. Return whether any went."""
     from handful.run.restart import left_on
@@ -147,7 +176,10 @@ def take_away(project: Project, gone: Iterable[str], lines: Lines) -> bool:
     provider = provider_of(loaded)
     volumes = {each.machine: each.name for each in provider.estate().volumes} if provider else {}
     for name in gone:
-        left = str(left_on(project.machines[name], project.stack))
+        try:
+            left = str(left_on(project.machines[name], project.stack))
+        except HandfulError as unknown:
+            left = f"what nobody can tell ({unknown.message})"
         left = left or (f"the volume {volumes[name]}" if name in volumes else "")
         if left:
             lines.say(f"{name} is kept: it has {left}. It goes with: handful machines destroy {name}")
@@ -177,17 +209,23 @@ def confirm(loaded: Loaded, estate: Estate, names: Collection[str], wanted: str,
 
 
 def _lost(loaded: Loaded, estate: Estate, names: Iterable[str], *, keep: bool) -> Iterable[str]:
-    """Say what goes with machines."""
+    """Say what goes with machines: asked of those that answer."""
+    from handful.provider.machines import reach_made
+    from handful.run.restart import left_on
+
+    reached = reach_made(loaded.config, loaded.stack, lab_state(), sockets())
     for name in names:
-        own = estate.volumes_of(name)
-        if own:
-            sizes = ", ".join(own)
-            yield f"{name} has the volumes {sizes}. {'They are kept' if keep else 'They go with it'}."
-        for app, each in loaded.config.apps.items():
-            if each.volumes and name in (each.machines or loaded.config.machines):
-                lost = [volume for volume in each.volumes if not keep or not {volume, "data"} & own.keys()]
-                if lost:
-                    yield f"{name} has the volumes of {app}: {', '.join(lost)}. They go with it."
+        if own := estate.volumes_of(name):
+            yield f"{name} has the volumes {', '.join(own)}. {'They are kept' if keep else 'They go with it'}."
+        try:
+            left = left_on(reached[name], loaded.stack) if name in reached else None
+        except HandfulError:
+            left = None
+        if left is not None:
+            if left.own:
+                yield f"{name} has on its own disk the volumes {', '.join(left.own)}. They go with it."
+        elif name in estate.servers:
+            yield f"{name} does not say what is on it: all that is on its own disk goes with it."
 
 
 def forget_connections(loaded: Loaded, names: Collection[str]) -> None:

@@ -92,7 +92,8 @@ def destroy_command(machines: tuple[str, ...], *, every: bool, keep: bool, yes: 
     if unknown := [name for name in machines if name not in estate.servers and not estate.volumes_of(name)]:
         there = ", ".join(estate.servers) or "none"
         raise UsageError(f"{loaded.stack} has no machine {', '.join(unknown)}", advice=f"It has: {there}")
-    names = tuple(estate.servers) if every else machines
+    every_machine = dict.fromkeys([*estate.servers, *(each.machine for each in estate.volumes)])
+    names = tuple(every_machine) if every else machines
     confirm(loaded, estate, names, loaded.stack if every else " ".join(names), yes=yes, keep=keep)
     forget_connections(loaded, names)
     if every:
@@ -122,9 +123,11 @@ def replace_command(machine: str, *, without: bool, yes: bool, as_json: bool) ->
     own = estate.volumes_of(machine)
     if own and not without and not yes:
         without = not click.confirm(f"Keep the volumes of {machine} ({', '.join(own)})?", default=True, err=True)
+    lines = show_lines(as_json=as_json, verbose=False)
+    # What is wrong is told before anything goes.
+    provider.check(machine, lines.say)
     confirm(loaded, estate, [machine], machine, yes=yes, keep=not without)
     forget_connections(loaded, [machine])
-    lines = show_lines(as_json=as_json, verbose=False)
     provider.destroy([machine], lines.say, volumes=without)
     apply_all(lines)
 

@@ -18,6 +18,9 @@ from handful.run.deploy import plan_deploy
 from handful.run.project import facts_of_those_up
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from handful.plan.machines import MachineChange
     from handful.plan.model import Plan
 
 
@@ -30,31 +33,46 @@ if TYPE_CHECKING:
 def plan_command(apps: tuple[str, ...], *, scripts: bool, check: bool, pull: bool, as_json: bool) -> None:
     """Show what `handful apply` would do, and why. Nothing is built or changed."""
     changes = () if apps else planned_machines()
-    lines = [] if as_json else [f"{each.machine:<8} {WORDS[each.action]}: it {each.reason}" for each in changes]
+    lines = [f"{each.machine:<8} {WORDS[each.action]}: it {each.reason}" for each in changes]
     missing = [each.machine for each in changes if each.action in {"make", "start"}]
+    due = bool(changes) and any(each.action != "kept" for each in changes)
     if missing:
-        for line in (*lines, f"What is deployed follows once {', '.join(missing)} can be looked at: handful apply"):
-            click.echo(line, err=as_json)
-        if check:
-            raise DifferencesFound("the machines differ from the file", advice="Make them match: handful apply")
-        return
-    away: list[str] = []
-    project = leaving(open_project(), [each.machine for each in changes if each.action == "gone"], lines.append)
-    facts = facts_of_those_up(project, away.append, check=True)
-    lines += [f"{name:<8} is prepared" for name in fresh(project, facts, "apply")]
-    plan, _ = plan_deploy(project, facts, intent("apply", project, apps=apps), Wish(pull=now() if pull else ""))
-    left = unfinished(project.stack, facts, project.config)
-    if as_json:
-        click.echo(plan_json(plan))
+        _first(lines, f"What is deployed follows once {', '.join(missing)} can be looked at", as_json=as_json)
     else:
-        for line in (*lines, *plan_lines(plan), *left, *away):
-            click.echo(line)
+        due |= _plan(apps, changes, lines, Wish(pull=now() if pull else ""), scripts=scripts, as_json=as_json)
+    if check and due:
+        raise DifferencesFound("the machines differ from the file", advice="Make them match: handful apply")
+
+
+def _plan(
+    apps: tuple[str, ...], changes: Collection[MachineChange], lines: list[str], wish: Wish, *, scripts: bool,
+    as_json: bool,
+) -> bool:
+    """Show what is done to machines that are there, and return whether anything is."""
+    away: list[str] = []
+    gone = [each.machine for each in changes if each.action == "gone"]
+    project = leaving(open_project(), gone if len(gone) == 1 else (), lines.append)
+    facts = facts_of_those_up(project, away.append, check=True)
+    due = [name for name in fresh(project, facts, "apply") if name not in gone]
+    lines += [f"{name:<8} is prepared: see handful machines prepare --plan" for name in due]
+    if any(here.bare for here in facts.values()):
+        _first(lines, "What is deployed follows once they have Docker", as_json=as_json)
+        return True
+    plan, _ = plan_deploy(project, facts, intent("apply", project, apps=apps), wish)
+    left = unfinished(project.stack, facts, project.config)
+    for line in (plan_json(plan),) if as_json else (*lines, *plan_lines(plan), *left, *away):
+        click.echo(line)
     if scripts:
         _show_scripts(plan)
     if away:
         raise MachineError(away[0], advice="The plan is for the others: handful apply --skip-down")
-    if check and (not plan.empty or left or any(each.action != "kept" for each in changes)):
-        raise DifferencesFound("the machines differ from the file", advice="Make them match: handful apply")
+    return bool(due or left or not plan.empty)
+
+
+def _first(lines: list[str], then: str, *, as_json: bool) -> None:
+    """Say what comes before anything can be planned; JSON has no place for it."""
+    for line in (*lines, f"{then}: handful apply"):
+        click.echo(line, err=as_json)
 
 
 def _show_scripts(plan: Plan) -> None:

@@ -23,15 +23,19 @@ WAIT_SECONDS = 1.0
 
 
 def ready(
-    what: str, lines: Lines, *, wait: bool, skip_down: bool
+    what: str, lines: Lines, *, wait: bool, skip_down: bool, depart: bool = True
 ) -> tuple[Project, dict[str, Facts], tuple[str, ...]]:
-    """Return the project, its machines once they can be used, and those that are to go, for `apply`."""
+    """Return the project, its machines once they can be used, and those that are to go, for `apply`.
+
+    Without `depart`, none are.
+    """
     gone: tuple[str, ...] = ()
     check = what == "apply"
     if check:
         from handful.cli.estate import ensure_machines, leaving
 
         gone = ensure_machines(lines, resize=False)
+        gone = gone if depart else ()
     project = open_project()
     if gone:
         project = leaving(project, gone, lines.say)
@@ -53,12 +57,12 @@ def ready(
 def farewell(project: Project, gone: tuple[str, ...], lines: Lines) -> None:
     """Have machines go from which everything was taken away; those that stay forget them."""
     if gone:
-        from handful.cli.estate import prepare_named, take_away
+        from handful.cli.estate import prepare_named, take_away, with_leftover
         from handful.plan.prepared import behind
 
         if take_away(project, gone, lines):
-            rest = open_project()
-            if due := behind(rest.config, rest.stack, facts_of(rest, whole=False)):
+            rest = with_leftover(open_project())
+            if due := behind(rest.config, rest.stack, facts_of(open_project(), whole=False)):
                 prepare_named(due, lines)
 
 
@@ -126,10 +130,11 @@ def fresh(project: Project, facts: Mapping[str, Facts], what: str) -> tuple[str,
 
     One that exists, and has Docker, may serve others on ports that would be closed: a person says that.
     """
+    from handful.cli.estate import with_leftover
     from handful.plan.network import is_joined
     from handful.plan.prepared import behind, outdated
 
-    config = project.config
+    config = with_leftover(project).config
     # Whoever writes `network` wants machines joined, those that exist, too.
     joined = is_joined(config)
     made = {name for name, each in config.machines.items() if what == "apply" and (each.address is None or joined)}

@@ -109,7 +109,8 @@ class Facts:
     """One machine, as observed once; `docker` is its version, "" when there is none that answers.
 
     Not `whole`: images, ports, addresses and the service range were not asked for; nothing can be planned with it.
-    `prepared`: by which `handful`, and with which `packages`; empty where nobody has prepared it.
+    `prepared`: by which `handful`, and with which `packages`; empty where nobody has prepared it. `volumes`: disks of
+    its own that are in their places.
     `drift`: what was changed by hand, by app ("": the machine's own parts), as lib_drift.bash tells it; empty unless
     it was asked for.
     """
@@ -131,6 +132,7 @@ class Facts:
     docker: str = ""
     docker_trouble: str = ""
     prepared: Mapping[str, Any] = field(default_factory=dict)
+    volumes: frozenset[str] = frozenset()
     parts: Mapping[str, Any] = field(default_factory=dict)
     containers: tuple[Container, ...] = ()
     images: tuple[str, ...] = ()

@@ -39,8 +39,16 @@ def parse(machine: str, text: str) -> Facts:
         ) from wrong
 
 
+def _sizes(told: Mapping[str, Any]) -> dict[str, int]:
+    """Of several disks, the one that is full first."""
+    disk, memory = min(told["disks"], key=lambda each: each["free"]), told["memory"]
+    return {
+        "memory_total": memory["total"], "memory_free": memory["free"], "disk_total": disk["total"],
+        "disk_free": disk["free"],
+    }
+
+
 def _facts(machine: str, told: Mapping[str, Any]) -> Facts:
-    disk = min(told["disks"], key=lambda each: each["free"])
     return Facts(
         machine=machine,
         whole=told["whole"],
@@ -51,13 +59,11 @@ def _facts(machine: str, told: Mapping[str, Any]) -> Facts:
         local=(told["weekday"], told["minute"]),
         cpus=told["cpus"],
         load=told["load"],
-        memory_total=told["memory"]["total"],
-        memory_free=told["memory"]["free"],
-        disk_total=disk["total"],
-        disk_free=disk["free"],
+        **_sizes(told),
         docker=told["docker"],
         docker_trouble=told["docker_trouble"],
         prepared=_document(told["prepared"]),
+        volumes=frozenset(told["volumes"].split()),
         parts=_document(told["machine"]),
         containers=tuple(_container(each) for each in told["containers"]),
         images=tuple(line.split(" ", 1)[1] for line in told["images"] if " " in line),

@@ -49,7 +49,7 @@ class Server:
 class Estate:
     """All that a provider has of a stack: servers by name, and volumes, those of machines that are gone, too.
 
-    `opened`: PORT/PROTOCOL that its firewall lets in, None where there is no firewall (yet).
+    `opened`: PORT/PROTOCOL that its firewall lets in, None where providers have none.
     """
 
     servers: Mapping[str, Server] = field(default_factory=dict)

@@ -63,6 +63,11 @@ def untried(machine: str) -> Finding:
     return Finding(machine, text, "Run handful audit from where it is reached directly, too")
 
 
+def unasked(machine: str, neighbour: str) -> Finding:
+    """Return that another machine could not try a machine's ports."""
+    return Finding(machine, f"its ports were not tried from {neighbour}, which could not be asked", "Try again later")
+
+
 def _logins(machine: str, told: Mapping[str, str]) -> Iterator[Finding]:
     settings = dict(line.partition(" ")[::2] for line in told["sshd"].splitlines())
     for name, bad, text in SSHD:

@@ -59,8 +59,8 @@ def opening(config: Config, machine: str, ssh: Iterable[str]) -> str:
 
 def follows(config: Config, machine: str, opened: str) -> bool:
     """Whether a machine's part, `opened`, is what the file says; where sshd listens is the machine's matter."""
-    present = [line for line in opened.splitlines() if not line.startswith("ssh ")]
-    return present == opening(config, machine, ()).splitlines()
+    present = {line for line in opened.splitlines() if not line.startswith("ssh ")}
+    return present == set(opening(config, machine, ()).splitlines())
 
 
 def would_close(survey: Survey, ports: Iterable[str], private: str | None) -> tuple[str, ...]:

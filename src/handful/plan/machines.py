@@ -34,9 +34,12 @@ def plan_machines(config: Config, estate: Estate) -> tuple[MachineChange, ...]:
     for name, machine in made.items():
         changes += _machine(config, name, machine, estate)
     wanted = provider_ports(config)
-    if estate.opened is not None and estate.opened != set(wanted) and made:
+    if estate.opened is not None and estate.opened != set(wanted) and made and estate.servers:
         changes.append(MachineChange("", "firewall", f"is to open {', '.join(wanted)}"))
-    changes += [MachineChange(name, "gone", "is not in the file") for name in estate.servers if name not in made]
+    for name in (each for each in estate.servers if each not in made):
+        exists = "is at the provider, too, and has an address in the file"
+        gone = MachineChange(name, "gone", "is not in the file")
+        changes.append(MachineChange(name, "kept", exists) if name in config.machines else gone)
     for each in estate.volumes:
         if each.machine not in estate.servers and each.name not in _volumes(config, each.machine):
             changes.append(MachineChange(each.machine, "kept", f"its volume {each.name} is there"))
@@ -51,7 +54,7 @@ def _machine(config: Config, name: str, machine: Machine, estate: Estate) -> Ite
         size = machine.size or (config.provider.size if config.provider else None)
         if size and server.size and size != server.size:
             yield MachineChange(name, "resize", f"is {server.size}, and {size} in the file")
-        elif not server.running:
+        if not server.running:
             yield MachineChange(name, "start", f"is {server.state}")
         if machine.fixed_address and not server.fixed:
             yield MachineChange(name, "address", f"has the address {server.address}, which would go with it")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from handful.errors import PlanRefused
 from handful.plan import docker, firewall, network
 from handful.plan.model import Step
-from handful.plan.prepared import document
+from handful.plan.prepared import document, newer
 from handful.plan.task import Task, written
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def prepare(aim: Aim, machine: str, survey: Survey) -> tuple[Task, ...]:
     Raises PlanRefused: a system that is not supported, a machine that is not well, or ports that would be closed under
     somebody.
     """
-    _check(survey)
+    _check(aim, survey)
     config = aim.config
     tasks = [
         *_user(config, survey), *docker.settings(config, survey), *docker.source(config, survey, aim.docker_key),
@@ -113,7 +113,11 @@ def _present(survey: Survey) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def _check(survey: Survey) -> None:
+def _check(aim: Aim, survey: Survey) -> None:
+    by = str(_present(survey).get("handful", ""))
+    if newer(by, aim.handful):
+        message = f"{survey.machine} was prepared by handful {by}, and this is {aim.handful}"
+        raise PlanRefused(message, advice="Use that one, or a newer: this one would undo what it does not know.")
     if survey.trouble:
         message = f"cloud-init failed on {survey.machine}"
         advice = f"See there: /var/log/cloud-init-output.log. {survey.machine} is as it was."

@@ -12,7 +12,7 @@ from handful.provider import aws_offers as offers
 from handful.provider import aws_volumes as parts
 from handful.provider.aws_api import Api, once, tags
 from handful.provider.aws_network import ensure_key, ensure_network, opened, remove_network, user_data
-from handful.provider.cloud import MACHINE, USUAL_RANGE, forget_host_keys, remember, wait_for_ssh
+from handful.provider.cloud import MACHINE, USUAL_RANGE, forget_host_keys, need_keys, remember, wait_for_ssh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -71,6 +71,13 @@ class Aws:
         parts.ensure_fixed(self._api, self._wanted, ready, say)
         self._wait_for_ssh(wanted, {name: _address(each) for name, each in here.items()}, say)
 
+    def check(self, name: str, say: Callable[[str], None]) -> None:  # noqa: ARG002  # nothing to say
+        """See Provider. An address that is not fixed yet is AWS's, and cannot be kept."""
+        need_keys(self._wanted)
+        size = self._wanted.machines[name].size
+        offers.zones(self._api, {size})
+        offers.architecture(self._api, size, volumes=bool(self._wanted.machines[name].volumes))
+
     def resize(self, name: str, say: Callable[[str], None]) -> None:
         """See Provider. Without a fixed address, it has another public one then."""
         size = self._wanted.machines[name].size
@@ -88,7 +95,12 @@ class Aws:
                 self._api.call("stop_instances", InstanceIds=[id_])
             self._until([name], "stopped")
             say(f"{name} becomes {size}")
-            self._api.call("modify_instance_attribute", InstanceId=id_, InstanceType={"Value": size})
+            try:
+                self._api.call("modify_instance_attribute", InstanceId=id_, InstanceType={"Value": size})
+            except MachineError:
+                # As it was, where it could not be changed.
+                self._start([name], say)
+                raise
         self._start([name], say)
         self._until([name], "running")
         self._wait_for_ssh([name], {name: _address(instance)}, say)

@@ -142,13 +142,13 @@ def _permission(rule: Rule) -> dict[str, Any]:
     return told | ({"Ipv6Ranges": [{"CidrIpv6": source}]} if ":" in source else {"IpRanges": [{"CidrIp": source}]})
 
 
-def opened(api: Api) -> frozenset[str] | None:
-    """Return PORT/PROTOCOL of what the stack's groups open to the world; None when there is none."""
+def opened(api: Api) -> frozenset[str]:
+    """Return PORT/PROTOCOL of what the stack's groups open to the world."""
     groups = api.mine(*KINDS["security-group"][:2])
     rules = {rule for group in groups for _, rule in _rules(api, group["GroupId"])}
     world = {(protocol, first, last) for protocol, first, last, source in rules if source in EVERYWHERE}
     ports = (f"{_port(first, last)}/{protocol}" for protocol, first, last in world if protocol != "icmp")
-    return frozenset(ports) if groups else None
+    return frozenset(ports)
 
 
 def _port(first: int, last: int) -> str:

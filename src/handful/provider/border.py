@@ -26,6 +26,13 @@ class Provider(Protocol):
         """
         ...
 
+    def check(self, name: str, say: Callable[[str], None]) -> None:
+        """Raise MachineError unless a machine could be made now as the file says.
+
+        What is there already and is to outlive the machine (its address) does so from now on.
+        """
+        ...
+
     def resize(self, name: str, say: Callable[[str], None]) -> None:
         """Give a machine the size that the file says: it is stopped for it, and started. Returns when ssh answers."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import time
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 SSH_PORT = 22
 UP_SECONDS = 300.0
+ADVICE = "Is it there, and at this address still? handful machines list looks at the provider."
 USUAL_RANGE = "10.114.0.0/24"
 # A stack's name and a machine's are labels of everything that is theirs, at every provider; a volume has its own, too.
 STACK, MACHINE, VOLUME = "handful-stack", "handful-machine", "handful-volume"
@@ -71,7 +73,7 @@ def remember(folder: Path, estate: Estate) -> None:
         }
         for name, each in estate.servers.items() if each.address
     }
-    fresh = folder / "servers.new"
+    fresh = folder / f"servers.{os.getpid()}.new"
     fresh.write_text(json.dumps(told, indent=1), encoding="utf-8")
     fresh.replace(folder / "servers.json")
 
@@ -82,7 +84,7 @@ def remembered(folder: Path, user: str | None, port: int | None) -> dict[str, Ac
     known = str(folder / "known_hosts").replace("%", "%%")
     options = (f'UserKnownHostsFile="{known}"', "HashKnownHosts=no")
     return {
-        name: Access(name, each["address"], each["private"] or None, user or "root", port, options)
+        name: Access(name, each["address"], each["private"] or None, user or "root", port, options, advice=ADVICE)
         for name, each in _told(folder).items()
     }
 

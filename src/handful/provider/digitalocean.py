@@ -41,7 +41,7 @@ class DigitalOcean:
     def estate(self) -> Estate:
         """See Provider. There are no fixed addresses: reserved ones carry no tag."""
         servers = {name: _server(name, droplet) for name, droplet in self._droplets().items()}
-        opened = None
+        opened = frozenset[str]()
         for found in self._named("/v2/firewalls", "firewalls", {self._name}):
             world = (rule for rule in found["inbound_rules"] if rule["sources"].get("addresses"))
             opened = frozenset(f"{rule['ports']}/{rule['protocol']}" for rule in world if rule["protocol"] != "icmp")
@@ -67,10 +67,14 @@ class DigitalOcean:
         forget_host_keys(self._folder, [servers[name].address for name in wanted if name not in here])
         wait_for_ssh({name: servers[name].address for name in wanted}, say)
 
+    def check(self, name: str, say: Callable[[str], None]) -> None:  # noqa: ARG002  # nothing to say
+        """See Provider."""
+        need_keys(self._wanted)
+        self._check(self._wanted.machines[name].size, self._wanted.machines[name].region)
+
     def resize(self, name: str, say: Callable[[str], None]) -> None:
         """See Provider. Its disk stays as it is, so that the machine can become smaller again."""
         size = self._wanted.machines[name].size
-        self._check(size, self._wanted.machines[name].region)
         droplet = self._droplets()[name]
         path = f"/v2/droplets/{droplet['id']}"
         if droplet["status"] == "active":
@@ -82,8 +86,11 @@ class DigitalOcean:
             if self._droplets()[name]["status"] != "off":
                 self._api.act(path, {"type": "power_off"})
         say(f"{name} becomes {size}")
-        self._api.act(path, {"type": "resize", "size": size, "disk": False})
-        self._api.act(path, {"type": "power_on"})
+        try:
+            self._api.act(path, {"type": "resize", "size": size, "disk": False})
+        finally:
+            # As it was, where it could not be changed.
+            self._api.act(path, {"type": "power_on"})
         wait_for_ssh({name: self.estate().servers[name].address}, say)
 
     def destroy(self, names: Collection[str], say: Callable[[str], None], *, volumes: bool) -> None:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from hcloud import APIException, Client, HCloudException
-from hcloud.firewalls import FirewallRule
+from hcloud.firewalls import FirewallResource, FirewallRule
 from hcloud.images import Image
 from hcloud.locations import Location
 from hcloud.networks import NetworkSubnet
@@ -24,7 +24,7 @@ from handful.provider import hetzner_parts as parts
 from handful.provider.cloud import MACHINE, STACK, bare_key, forget_host_keys, need_keys, remember, wait_for_ssh
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from hcloud.firewalls.client import BoundFirewall
@@ -86,24 +86,34 @@ class Hetzner:
                 if name in self._wanted.machines and not server.private_net:
                     address = self._wanted.machines[name].private or None
                     server.attach_to_network(network, ip=address).wait_until_finished()
+            _apply(self._client.firewalls.get_by_id(firewall.id or 0), here.values(), say)
             parts.ensure_volumes(self._client, self._wanted, here, say)
             parts.ensure_fixed(self._client, self._wanted, here, say)
         servers = self.estate().servers
         wait_for_ssh({name: servers[name].address for name in wanted}, say)
 
+    def check(self, name: str, say: Callable[[str], None]) -> None:
+        """See Provider."""
+        with _told():
+            need_keys(self._wanted)
+            self._check(self._wanted.machines[name].size, self._wanted.machines[name].region)
+            parts.ensure_fixed(self._client, self._wanted, self._servers(), say)
+
     def resize(self, name: str, say: Callable[[str], None]) -> None:
         """See Provider. Its disk stays as it is, so that the machine can become smaller again."""
         size = self._wanted.machines[name].size
         with _told():
-            self._check(size, self._wanted.machines[name].region)
             server = self._servers()[name]
             if server.status == "running":
                 say(f"stopping {name}")
                 server.shutdown().wait_until_finished()
                 self._wait_off(name)
             say(f"{name} becomes {size}")
-            server.change_type(ServerType(name=size), upgrade_disk=False).wait_until_finished()
-            server.power_on().wait_until_finished()
+            try:
+                server.change_type(ServerType(name=size), upgrade_disk=False).wait_until_finished()
+            finally:
+                # As it was, where it could not be changed.
+                server.power_on().wait_until_finished()
         wait_for_ssh({name: self.estate().servers[name].address}, say)
 
     def _wait_off(self, name: str) -> None:
@@ -207,10 +217,10 @@ class Hetzner:
                 action.wait_until_finished()
         return found[0]
 
-    def _opened(self) -> frozenset[str] | None:
+    def _opened(self) -> frozenset[str]:
         found = self._client.firewalls.get_all(label_selector=self._label)
         rules = found[0].rules or () if found else ()
-        return frozenset(f"{each.port}/{each.protocol}" for each in rules if each.port) if found else None
+        return frozenset(f"{each.port}/{each.protocol}" for each in rules if each.port)
 
     def _keys(self, say: Callable[[str], None]) -> list[BoundSSHKey]:
         """A key is there once in a project, whoever has put it there."""
@@ -238,6 +248,17 @@ def _told() -> Iterator[None]:
     except (HCloudException, RequestException) as wrong:
         advice = "What was made is kept: try again."
         raise MachineError("Hetzner's API does not answer as it should", detail=str(wrong), advice=advice) from wrong
+
+
+def _apply(firewall: BoundFirewall, servers: Iterable[BoundServer], say: Callable[[str], None]) -> None:
+    """Have a firewall be in force for servers that were made without it, as one made anew is."""
+    there = {each.server.id for each in firewall.applied_to or () if each.server}
+    missing = [each for each in servers if each.id not in there]
+    if missing:
+        say(f"the firewall {firewall.name} is put before {', '.join(str(each.name) for each in missing)}")
+        resources = [FirewallResource(FirewallResource.TYPE_SERVER, server=each) for each in missing]
+        for action in firewall.apply_to_resources(resources):
+            action.wait_until_finished()
 
 
 def _server(name: str, server: BoundServer, *, fixed: bool = False) -> Server:

@@ -41,6 +41,9 @@ class LabProvider:
                 message = f"a lab gives a machine its volumes when it is made: {name} has no {', '.join(missing)}"
                 raise MachineError(message, advice=f"Make it anew: handful machines replace {name}")
 
+    def check(self, name: str, say: Callable[[str], None]) -> None:
+        """See Provider; what a lab needs is this computer."""
+
     def resize(self, name: str, say: Callable[[str], None]) -> None:
         """See Provider; there is nothing to do."""
 

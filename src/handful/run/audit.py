@@ -88,16 +88,18 @@ def _audited(project: Project, machine: Told, neighbour: Access | None) -> list[
     if neighbour is not None:
         found = _open_from(neighbour, machine.host, ports)
         known = {each.text for each in findings}
-        findings += [each for each in audit.reached(name, found, told, wanted) if each.text not in known and found]
+        further = [audit.unasked(name, neighbour.name)] if found is None else audit.reached(name, found, told, wanted)
+        findings += [each for each in further if each.text not in known]
     if not machine.host:
         findings.append(audit.untried(name))
     return findings
 
 
-def _open_from(neighbour: Access, host: str, ports: Iterable[int]) -> set[int]:
-    """Return the ports that take a connection from another machine; none when it cannot be asked."""
+def _open_from(neighbour: Access, host: str, ports: Iterable[int]) -> set[int] | None:
+    """Return the ports that take a connection from another machine; None when it cannot be asked."""
     values: dict[str, Value] = {"address": host, "ports": tuple(str(port) for port in sorted(ports))}
-    return {int(port) for port in ask(neighbour, stand_alone("try_ports", values)).out.split()}
+    ended = ask(neighbour, stand_alone("try_ports", values))
+    return None if ended.cut or ended.status != 0 else {int(port) for port in ended.out.split()}
 
 
 def open_from_here(host: str, ports: Iterable[int]) -> set[int]:

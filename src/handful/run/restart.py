@@ -32,18 +32,25 @@ PAUSE_SECONDS = 0.5
 def restarted(access: Access, operator: Operator, restart: Callable[[], Access]) -> None:
     """Drain a machine, have it restarted, and return when it serves as it did. Raises why it does not.
 
-    `restart` returns how it is reached from then on. A machine that does not answer, as it is stopped, has nothing to
-    drain.
+    `restart` returns how it is reached from then on. Whatever keeps it from being restarted, the others send requests
+    there again.
     """
     stop = new_stop()
-    if ask(access, "true").status == 0:
-        run_through(access, stand_alone("drain_machine", {"seconds": str(DRAIN_SECONDS)}), operator, stop)
-    # A connection from before the restart leads nowhere.
-    fresh = replace(restart(), sockets=None)
+    try:
+        run_through(access, _drain("out"), operator, stop)
+        # A connection from before the restart leads nowhere.
+        fresh = replace(restart(), sockets=None)
+    except BaseException:
+        ask(replace(access, sockets=None), _drain("back"))
+        raise
     deadline = time.monotonic() + BACK_SECONDS
     while ask(fresh, "true").status != 0 and time.monotonic() < deadline:
         time.sleep(PAUSE_SECONDS)
     run_through(fresh, stand_alone("await_machine", {"seconds": str(BACK_SECONDS)}), operator, stop)
+
+
+def _drain(way: str) -> str:
+    return stand_alone("drain_machine", {"way": way, "seconds": str(DRAIN_SECONDS)})
 
 
 def with_leaving(project: Project, leaving: Mapping[str, tuple[Machine, Access]]) -> Project:
@@ -60,9 +67,13 @@ def with_leaving(project: Project, leaving: Mapping[str, tuple[Machine, Access]]
 
 @dataclass(frozen=True)
 class Left:
-    """What would be lost with a machine: volumes and apps of the stack, other stacks, and containers of nobody's."""
+    """What would be lost with a machine: volumes and apps of the stack, other stacks, and containers of nobody's.
+
+    `own`: those of the volumes that lie on its own disk.
+    """
 
     volumes: tuple[str, ...]
+    own: tuple[str, ...]
     apps: tuple[str, ...]
     stacks: tuple[str, ...]
     containers: tuple[str, ...]
@@ -84,7 +95,7 @@ def left_on(access: Access, stack: str) -> Left:
     if ended.status != 0:
         raise ObserveFailed(f"{access.name} did not tell what is on it", detail=last_lines(ended.err))
     told = read_told(access.name, ended.out)
-    return Left(*(tuple(told[key].splitlines()) for key in ("volumes", "apps", "stacks", "containers")))
+    return Left(*(tuple(told[key].splitlines()) for key in ("volumes", "own", "apps", "stacks", "containers")))
 
 
 def reachable(access: Access) -> HandfulError | None:

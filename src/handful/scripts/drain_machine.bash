@@ -1,7 +1,7 @@
-# Has the other machines send nothing more to this one, which is about to stop for a while; what is under way is answered first.
-: "${seconds:?}"
+# Has the other machines send nothing more to this one, which is about to stop for a while; or again, where it did not.
+: "${way:?}" "${seconds:?}"
 # uses: prelude lib_proxy
-# `seconds`: the longest that it waits for what is under way. Who asks for this machine by its own address is not told.
+# `way`: out or back. What is under way is answered first; `seconds`: the longest that it waits for what is under way. Who asks for this machine by its own address is not told.
 stat() { proxy_say admin "show stat" 2>/dev/null || true; }
 # columns NAME SUFFIX ROW: the sum of a column of the proxy's statistics, over the parts whose names end so.
 sum() {
@@ -12,6 +12,11 @@ sum() {
 mapfile -t apps < <(stat | awk -F, '$2 == "BACKEND" && $1 ~ /\.ready$/ { print substr($1, 1, length($1) - 6) }')
 if ((${#apps[@]} == 0)); then
   event drained "no other machine sends anything here"
+  exit 0
+fi
+if [[ $way == back ]]; then
+  proxy_say admin "clear map /etc/haproxy/conf/leaving.map" >/dev/null
+  event drained "the other machines send requests here again"
   exit 0
 fi
 commands=()

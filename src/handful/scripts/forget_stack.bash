@@ -2,12 +2,19 @@
 : "${stack:?}"
 # uses: prelude
 lock_stack
+lock_machine
 for current in "$root/stacks/$stack"/apps/*/current; do
   [[ -L $current ]] || continue
   current=${current%/current}
   fail "$stack has ${current##*/} here" "" "Place its apps elsewhere, then: handful apply. Or take them away: handful remove APP"
 done
 rm -f "$root/stacks/$stack/open" "$root/stacks/$stack/peers"
+# Where nobody says any more what is open, the machine is as it was before: sshd may listen elsewhere.
+if ! cat "$root"/stacks/*/open >/dev/null 2>&1; then
+  [[ ! -e $root/firewall.bash ]] || systemctl --quiet disable handful-firewall.service
+  nft delete table inet handful 2>/dev/null || true
+  rm -f "$root/firewall.bash"
+fi
 if [[ -e $root/firewall.bash ]]; then said=$(bash "$root/firewall.bash" 2>&1) || fail "the firewall could not be put in force" "$said" "Try there: bash $root/firewall.bash"; fi
 if [[ -e $root/wireguard.bash ]]; then
   if cat "$root"/stacks/*/peers >/dev/null 2>&1; then

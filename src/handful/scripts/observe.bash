@@ -207,6 +207,9 @@ put_stacks
 put_fragments
 put_file machine "$root/machine.json"
 put_file prepared "$root/prepared.json"
+mounted=
+for place in "$root"/disks/*; do ! mountpoint --quiet "$place" || mounted+="${place##*/} "; done
+put_text volumes "$mounted"
 stored=$root docker_root=/var/lib/docker
 [[ -d $stored ]] || stored=/var/lib
 [[ -d $docker_root ]] || docker_root=/var/lib

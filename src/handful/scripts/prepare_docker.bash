@@ -4,6 +4,9 @@
 file=/etc/docker/daemon.json
 mkdir -p /etc/docker
 [[ ! -f $file || -e $file.before-handful ]] || cp --preserve -- "$file" "$file.before-handful"
+old=$(mktemp) there=
+trap 'rm -f "$old"' EXIT
+[[ ! -f $file ]] || { cp --preserve -- "$file" "$old" && there=yes; }
 put "$file" <<<"$text"
 chmod 644 "$file"
 running=0
@@ -17,9 +20,10 @@ elif ((running)); then
   event prepared "$says, wholly in force when Docker starts next: $running containers run now"
 else
   systemctl restart docker || {
-    [[ ! -f $file.before-handful ]] || cp -- "$file.before-handful" "$file"
-    systemctl restart docker || true
-    fail "Docker did not start with its new settings, and has its old ones" "$(journalctl --unit docker --lines 10 --no-pager --output cat 2>/dev/null)" "See there: $file"
+    said=$(journalctl --unit docker --lines 10 --no-pager --output cat 2>/dev/null)
+    if [[ -n $there ]]; then cp --preserve -- "$old" "$file"; else rm -f "$file"; fi
+    systemctl restart docker || fail "Docker starts neither with its new settings, nor with those of before, which are back" "$said" "See there: $file"
+    fail "Docker did not start with its new settings, and has those of before" "$said" "See there: $file"
   }
   event prepared "$says"
 fi

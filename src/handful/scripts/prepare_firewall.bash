@@ -2,6 +2,8 @@
 : "${says:?}" "${stack:?}" "${open:?}" "${script:?}"
 # uses: prelude
 # `open`: see firewall.bash, whose text is `script`.
+# Each stack here writes its own part, and puts all of them in force.
+lock_machine
 mkdir -p "$root/stacks/$stack"
 chmod 711 "$root"
 put "$root/firewall.bash" <<<"$script"

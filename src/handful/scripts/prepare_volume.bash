@@ -15,10 +15,16 @@ if ! mountpoint --quiet "$place"; then
   status=0
   found=$(blkid --probe --output export "$device") || status=$?
   ((status == 0 || status == 2)) || fail "what is on the volume $name could not be read" "$found" "See there: blkid --probe $device"
+  # It says so, too, of one that it cannot read: what is empty is read, and is nothing but zeros.
+  ((status == 0)) || { head=$(head -c 1048576 "$device" | tr -d '\0' | head -c 1 | wc -c) && [[ $head == 0 ]]; } ||
+    fail "the volume $name is not empty, and what is on it nobody knows" "$(lsblk 2>&1)" "See there: $device. An empty one gets a file system by itself."
   ((status == 0)) || said=$(mkfs.ext4 -q -m 0 "$device" 2>&1) ||
     fail "the volume $name could not be given a file system" "$said" "Try there: mkfs.ext4 $device"
   # The path stays the same over boots; a machine whose volume is away comes up without it.
-  grep -qs " $place " /etc/fstab || printf '%s %s auto defaults,nofail,x-systemd.before=docker.service 0 2\n' "$device" "$place" >>/etc/fstab
+  kept=$(awk -v place="$place" '$2 != place' /etc/fstab 2>/dev/null || true)
+  printf '%s\n' "$kept" | put /etc/fstab
+  chmod 644 /etc/fstab
+  printf '%s %s auto defaults,nofail,x-systemd.before=docker.service 0 2\n' "$device" "$place" >>/etc/fstab
   systemctl daemon-reload
   said=$(mount "$place" 2>&1) || fail "the volume $name could not be mounted" "$said" "See there: blkid $device; mount $place"
 fi

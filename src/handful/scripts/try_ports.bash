@@ -4,6 +4,6 @@
 # `ports`: an array. All are tried at once; who says nothing for two seconds is closed.
 # shellcheck disable=SC2016  # the inner shell's
 for port in "${ports[@]}"; do
-  { timeout 2 bash -c 'exec 7<>"/dev/tcp/$1/$2"' bash "$address" "$port" 2>/dev/null && printf '%s\n' "$port"; } &
+  { timeout 2 bash -c 'exec 7<>"/dev/tcp/$1/$2"' bash "$address" "$port" 2>/dev/null && printf '%s\n' "$port" || true; } &
 done
 wait

@@ -4,6 +4,9 @@ set -euo pipefail
 cd "${HANDFUL_ROOT:-/var/lib/handful}"
 device=handful
 wanted=$(cat stacks/*/peers 2>/dev/null | sort -u)
+# Nobody's packets may go to another's machine: then nothing is changed.
+twice=$(awk '$1 == "peer" { print $4, $2 }' <<<"$wanted" | sort -u | cut -d ' ' -f 1 | uniq -d | tr '\n' ' ')
+[[ -z $twice ]] || { echo "two stacks have other machines at ${twice}" >&2 && exit 1; }
 # The kernel's, or a program in its place: that needs the device tun, which not every container has.
 if ! ip link show "$device" >/dev/null 2>&1 && ! ip link add "$device" type wireguard 2>/dev/null; then
   [[ -e /dev/net/tun ]] || { mkdir -p /dev/net && mknod /dev/net/tun c 10 200; }
@@ -19,8 +22,6 @@ peers() {
     END { for (key in host) print key, host[key], list[key] }' <<<"$wanted"
 }
 failed=
-twice=$(awk '$1 == "peer" { print $4, $2 }' <<<"$wanted" | sort -u | cut -d ' ' -f 1 | uniq -d | tr '\n' ' ')
-[[ -z $twice ]] || failed+=" of several machines: $twice"
 while read -r key host addresses; do
   # A name that cannot be resolved now is no reason to leave out the others.
   [[ -z $key ]] || wg set "$device" peer "$key" endpoint "$host" allowed-ips "$addresses" persistent-keepalive 25 || failed+=" $host"

@@ -1,0 +1,79 @@
+"""The scripts that stand on a machine for all its stacks: firewall.bash and wireguard.bash, with programs that only write down what they are told."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "src" / "handful" / "scripts"
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Path:
+    """A machine's folder, and the file in which `nft`, `wg` and `ip` write down what they are told."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "nft").write_text(f'#!/bin/sh\nif [ "$1" = --file ]; then cat >{tmp_path}/rules; else cat {tmp_path}/rules 2>/dev/null; fi\n')
+    (tools / "wg").write_text(f'#!/bin/sh\n[ "$1" = show ] || echo "wg $*" >>{tmp_path}/said\n')
+    (tools / "ip").write_text(f'#!/bin/sh\ncase "$*" in *show*) ;; *) echo "ip $*" >>{tmp_path}/said ;; esac\n')
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    return tmp_path
+
+
+def stack(folder: Path, name: str, **files: str) -> None:
+    """Write a stack's parts."""
+    (folder / "stacks" / name).mkdir(parents=True, exist_ok=True)
+    for file, text in files.items():
+        (folder / "stacks" / name / file).write_text(f"{text}\n")
+
+
+def run(folder: Path, script: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run one as it stands."""
+    environ = {**os.environ, "HANDFUL_ROOT": str(folder), "PATH": f"{folder}/tools:{os.environ['PATH']}"}
+    return subprocess.run(["bash", SCRIPTS / f"{script}.bash", *words], env=environ, capture_output=True, text=True, check=False)
+
+
+def said(folder: Path) -> list[str]:
+    """Return what the programs were told."""
+    path = folder / "said"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def test_the_firewall_of_two_stacks(told: Path) -> None:
+    """What one of them opens is open, each port once; the devices to the world are outside, whatever their kind."""
+    stack(told, "shop", open="ssh 2222\ntcp 80\nfrom 10.1.0.2\ntunnel 10.2.0.2")
+    stack(told, "blog", open="ssh 22\ntcp 80\ntcp 443\nudp 53")
+    (told / "uplinks").write_text("br-ex\neth0\n")
+    assert run(told, "firewall").returncode == 0
+    rules = (told / "rules").read_text()
+    assert "tcp dport { 22, 2222, 443, 80 } accept" in rules
+    assert "udp dport { 53, 546, 68 } accept" in rules
+    assert 'iifname != { "br-ex","eth0","handful" } meta iifkind { "bridge", "tun", "wireguard" } accept' in rules
+    assert "iifname handful ip saddr { 10.2.0.2 } accept; ip saddr { 10.1.0.2 } accept" in rules
+    assert run(told, "firewall", "check").returncode == 0
+    stack(told, "blog", open="ssh 22")
+    assert run(told, "firewall", "check").returncode == 1
+
+
+def test_a_machine_that_two_stacks_know_by_two_addresses(told: Path) -> None:
+    """Both lead to it."""
+    stack(told, "shop", peers="address 10.1.0.1/24\npeer KEY2 192.0.2.2:51820 10.1.0.2")
+    stack(told, "blog", peers="address 10.2.0.1/24\npeer KEY2 192.0.2.2:51820 10.2.0.2\npeer KEY3 192.0.2.3:51820 10.2.0.3")
+    assert run(told, "wireguard").returncode == 0
+    peers = sorted(line for line in said(told) if "peer" in line)
+    assert [line.split()[4] for line in peers] == ["KEY2", "KEY3"]
+    assert "allowed-ips 10.1.0.2/32,10.2.0.2/32" in peers[0]
+    assert {line for line in said(told) if "address" in line} == {f"ip address replace 10.{number}.0.1/24 dev handful" for number in (1, 2)}
+
+
+def test_one_address_of_two_machines_changes_nothing(told: Path) -> None:
+    """Nobody's packets go to another's machine."""
+    stack(told, "shop", peers="address 10.1.0.1/24\npeer KEY2 192.0.2.2:51820 10.1.0.2")
+    stack(told, "blog", peers="address 10.1.0.1/24\npeer KEY9 192.0.2.9:51820 10.1.0.2")
+    done = run(told, "wireguard")
+    assert (done.returncode, done.stderr) == (1, "two stacks have other machines at 10.1.0.2 \n")
+    assert said(told) == []
