@@ -1,0 +1,117 @@
+"""Which containers are here, and whose are they: read from the files that Docker keeps of them.
+
+Not from Docker's socket: whoever has that is root, and an agent needs names only.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from handful.agent.store import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# Of those that are nobody's of handful's.
+NOBODY = "_"
+SHORT = 12
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container, running or not; `log` is the file that Docker writes to now, None with another log driver.
+
+    `pid` is 0 where it does not run; times are as Docker has them.
+    """
+
+    id: str
+    name: str
+    image: str
+    source: Source
+    log: Path | None
+    pid: int = 0
+    started: str = ""
+    finished: str = ""
+    exit_code: int = 0
+    killed_for_memory: bool = False
+    restarts: int = 0
+
+
+class Containers:
+    """The containers below Docker's folder; a file that has not changed is not read again."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` is Docker's own `containers`, as seen from here."""
+        self._folder = folder
+        self._known: dict[str, tuple[tuple[int, int], Container]] = {}
+
+    def look(self) -> dict[str, Container]:
+        """Return all that are there, by their id. One that is being made or removed at this moment may be missing."""
+        found = {}
+        for path, stamp in self._configs():
+            known = self._known.get(path.parent.name)
+            if known is None or known[0] != stamp:
+                container = _read(path)
+                if container is None:
+                    continue
+                known = (stamp, container)
+            found[path.parent.name] = known
+        self._known = found
+        return {key: container for key, (_, container) in found.items()}
+
+    def _configs(self) -> Iterator[tuple[Path, tuple[int, int]]]:
+        try:
+            folders = sorted(self._folder.iterdir())
+        except OSError:
+            return
+        for folder in folders:
+            path = folder / "config.v2.json"
+            try:
+                told = path.stat()
+            except OSError:
+                continue
+            yield path, (told.st_ino, told.st_mtime_ns)
+
+
+def _read(path: Path) -> Container | None:
+    """Read what Docker knows of one; None while it is being written."""
+    try:
+        told = json.loads(path.read_bytes())
+        labels, state = told["Config"].get("Labels") or {}, told["State"]
+        name = told["Name"].removeprefix("/")
+        log = told.get("LogPath") or ""
+        return Container(
+            id=told["ID"],
+            name=name,
+            image=told["Config"]["Image"],
+            source=_source(name, labels),
+            # As seen from the machine: here, the folder may be elsewhere.
+            log=path.parent / log.rpartition("/")[2] if log else None,
+            pid=state["Pid"] if state["Running"] else 0,
+            started=state.get("StartedAt", ""),
+            finished=state.get("FinishedAt", ""),
+            exit_code=state.get("ExitCode", 0),
+            killed_for_memory=state.get("OOMKilled", False),
+            restarts=told.get("RestartCount", 0),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _source(name: str, labels: dict[str, str]) -> Source:
+    """Return who says what a container says: an app, one of handful's own parts, or whoever it is."""
+    stack, app = labels.get("handful.stack", ""), labels.get("handful.app", "")
+    if stack and app:
+        # What is no instance (a release command, `handful run`) is called as its container is.
+        instance = labels.get("handful.instance") or name.removeprefix(f"{stack}.")
+        return Source(_plain(stack), _plain(app), instance, labels.get("handful.release", ""))
+    return Source(NOBODY, _plain(name), name)
+
+
+def _plain(text: str) -> str:
+    """Return a name that is a folder's: a label may be anything."""
+    kept = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in text)[:100]
+    return kept if kept.strip(".") else f"_{kept}"

@@ -1,0 +1,155 @@
+"""Is every line of every container kept once, with whose it is, whenever the agent is killed?"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handful.agent.codec import Zstd
+from handful.agent.collect import Collector
+from handful.agent.containers import Containers
+from handful.agent.search import Query, search
+from handful.agent.store import Store
+
+WEB = {"handful.stack": "shop", "handful.app": "web", "handful.release": "0001-abc", "handful.instance": "web-1"}
+
+
+class Docker:
+    """Docker's folder of containers, with the files that Docker writes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+
+    def run(self, key: str, name: str, labels: dict[str, str], **state: Any) -> Path:
+        """Start a container; return its log."""
+        path = self.folder / key / f"{key}-json.log"
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        told = {
+            "ID": key, "Name": f"/{name}", "Config": {"Image": "x:1", "Labels": labels}, "RestartCount": 2,
+            "LogPath": f"/var/lib/docker/containers/{key}/{key}-json.log",
+            "State": {"Running": True, "Pid": 42, "StartedAt": "2026-01-01T00:00:00Z", "ExitCode": 0, "OOMKilled": False, **state},
+        }
+        (path.parent / "config.v2.json").write_text(json.dumps(told))
+        return path
+
+    def remove(self, key: str) -> None:
+        """As `docker rm`."""
+        shutil.rmtree(self.folder / key)
+
+
+def write(log: Path, text: str, number: int, *, size: int = 3000, files: int = 5) -> None:
+    """Write a record, in two parts now and then, and rotate where the file is full."""
+    parts = [text[:4], text[4:] + "\n"] if number % 7 == 0 else [text + "\n"]
+    for part in parts:
+        if log.stat().st_size >= size:
+            for old in range(files - 2, 0, -1):
+                if (older := log.with_name(f"{log.name}.{old}")).exists():
+                    older.rename(log.with_name(f"{log.name}.{old + 1}"))
+            log.rename(log.with_name(f"{log.name}.1"))
+            log.touch()
+        with log.open("ab") as file:
+            told = {"log": part, "stream": "stdout", "time": f"2026-01-01T10:{number // 60 % 60:02}:{number % 60:02}.{number:09}Z"}
+            file.write(json.dumps(told).encode() + b"\n")
+
+
+class Agent:
+    """An agent on a folder, that can be killed."""
+
+    def __init__(self, docker: Docker, folder: Path) -> None:
+        self.containers = Containers(docker.folder)
+        self.collector = Collector(Store(folder, Zstd()), {("shop", "web"): (("error", "Traceback"),)})
+
+    def turn(self, now: float) -> None:
+        """One round."""
+        self.collector.know(self.containers.look())
+        self.collector.read(now)
+
+
+def kept(folder: Path, stack: str = "shop", **asked: Any) -> list[str]:
+    """Return what is kept of a stack."""
+    return [line["x"] for line in search(folder, Query(stack, **asked))]
+
+
+@pytest.fixture
+def docker(tmp_path: Path) -> Docker:
+    """A machine's Docker."""
+    return Docker(tmp_path / "containers")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_each_line_is_kept_once(docker: Docker, tmp_path: Path, seed: int) -> None:
+    """Over rotations and kills, between a record and the checkpoint as well."""
+    chance = random.Random(seed)  # noqa: S311  # a test
+    logs = {name: docker.run(name, f"shop.{name}", {**WEB, "handful.app": name}) for name in ("web", "db")}
+    agent, now, count = Agent(docker, tmp_path / "logs"), 0.0, 0
+    for _ in range(80):
+        for _ in range(chance.randrange(12)):
+            write(logs[chance.choice(("web", "db"))], f"line {count:06}", count)
+            count += 1
+        agent.turn(now)
+        now += chance.choice((0.2, 0.2, 1.5))
+        if chance.random() < 0.15:
+            # Killed: nothing more is written down.
+            agent.collector.drop()
+            agent = Agent(docker, tmp_path / "logs")
+    agent.turn(now)
+    assert sorted(kept(tmp_path / "logs")) == [f"line {number:06}" for number in range(count)]
+    assert not agent.collector.gaps
+    agent.collector.drop()
+
+
+def test_whose_a_line_is(docker: Docker, tmp_path: Path) -> None:
+    """Two stacks with an app of one name, and a container that is nobody's; levels by the app's own rules."""
+    for key, name, labels in (
+        ("a" * 64, "shop.web-1", WEB), ("b" * 64, "blog.web-1", {**WEB, "handful.stack": "blog"}), ("c" * 64, "postgres", {}),
+        ("d" * 64, "shop.web.release-command", {key: value for key, value in WEB.items() if key != "handful.instance"}),
+        ("e" * 64, "odd", {"handful.stack": "../..", "handful.app": "a/b"}),
+    ):
+        write(docker.run(key, name, labels), f"Traceback of {name}", 1)
+    agent = Agent(docker, tmp_path / "logs")
+    agent.turn(0.0)
+    found = [(path.parent.parent.name, path.parent.name, json.loads(line)) for path in sorted((tmp_path / "logs").glob("*/*/*.jsonl")) for line in path.read_text().splitlines()]
+    assert [(stack, app, line["i"], line["l"]) for stack, app, line in found] == [
+        (".._..", "a_b", "odd", ""), ("_", "postgres", "postgres", ""), ("blog", "web", "web-1", ""), ("shop", "web", "web-1", "error"),
+        ("shop", "web", "web.release-command", "error"),
+    ]
+    assert agent.collector.lines["shop", "web", "error"] == 2
+    agent.collector.drop()
+
+
+def test_what_a_container_said_last_outlives_it(docker: Docker, tmp_path: Path) -> None:
+    """One of a second, removed at once, in the middle of a line."""
+    log = docker.run("a" * 64, "shop.job", WEB)
+    write(log, "first", 1)
+    agent = Agent(docker, tmp_path / "logs")
+    agent.turn(0.0)
+    write(log, "second", 2)
+    with log.open("ab") as file:
+        file.write(b'{"log":"and then","stream":"stdout","time":"2026-01-01T10:00:03Z"}\n')
+    docker.remove("a" * 64)
+    agent.turn(0.2)
+    agent.turn(2.0)
+    assert kept(tmp_path / "logs") == ["first", "second", "and then"]
+    agent.collector.drop()
+    assert json.loads((tmp_path / "logs/checkpoint").read_bytes())["marks"] == {}
+
+
+def test_what_docker_knows_of_a_container(docker: Docker) -> None:
+    """Read again only when it has changed; what is damaged is left out."""
+    key = "a" * 64
+    docker.run(key, "shop.web-1", WEB, Running=False, ExitCode=137, OOMKilled=True, FinishedAt="2026-01-01T01:00:00Z")
+    containers = Containers(docker.folder)
+    found = containers.look()[key]
+    assert (found.pid, found.exit_code, found.killed_for_memory, found.restarts, found.finished) == (0, 137, True, 2, "2026-01-01T01:00:00Z")
+    assert found.log == docker.folder / key / f"{key}-json.log"
+    assert containers.look()[key] is found
+    (docker.folder / key / "config.v2.json").write_text("{")
+    assert containers.look() == {}
+    assert Containers(docker.folder / "nowhere").look() == {}
