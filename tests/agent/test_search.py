@@ -76,6 +76,7 @@ def test_counts_by_minute(folder: Path) -> None:
     simple = counts(folder, Query("shop", ("web",)))
     assert (len(simple), simple["2026-01-01T10:00"]) == (180, {"info": 3, "error": 3, "": 2, "warn": 2})
     assert counts(folder, Query("shop", ("web",), grep="said")) == simple
+    assert len(counts(folder, Query("shop", ("web",), since="2026-01-01T11:50"))) == 70
     errors = counts(folder, Query("shop", ("web",), levels=frozenset({"error"}), since="2026-01-01T11:00", until="2026-01-01T11:02"))
     assert {minute: sum(levels.values()) for minute, levels in errors.items()} == {"2026-01-01T11:00": 3, "2026-01-01T11:01": 2}
 

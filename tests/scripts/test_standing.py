@@ -70,6 +70,15 @@ def test_a_machine_that_two_stacks_know_by_two_addresses(told: Path) -> None:
     assert {line for line in said(told) if "address" in line} == {f"ip address replace 10.{number}.0.1/24 dev handful" for number in (1, 2)}
 
 
+def test_a_machine_that_was_made_anew(told: Path) -> None:
+    """At the address of before, with another key: the stack that has looked last knows it."""
+    stack(told, "shop", peers="address 10.1.0.1/24\npeer OLD 192.0.2.2:51820 10.1.0.2")
+    stack(told, "blog", peers="address 10.1.0.1/24\npeer NEW 192.0.2.2:51820 10.1.0.2")
+    os.utime(told / "stacks/shop/peers", (1, 1))
+    assert run(told, "wireguard").returncode == 0
+    assert [line.split()[4] for line in said(told) if "peer" in line] == ["NEW"]
+
+
 def test_one_address_of_two_machines_changes_nothing(told: Path) -> None:
     """Nobody's packets go to another's machine."""
     stack(told, "shop", peers="address 10.1.0.1/24\npeer KEY2 192.0.2.2:51820 10.1.0.2")

@@ -78,7 +78,7 @@ def counts(folder: Path, query: Query) -> dict[str, dict[str, int]]:
     for path in _files(folder, query):
         if simple and path.suffix != OPEN:
             for minute, levels in _index(path)["minutes"].items():
-                if query.since[:MINUTE] <= minute < query.until[:MINUTE] or query.until == LAST:
+                if query.since[:MINUTE] <= minute < query.until[:MINUTE]:
                     _add(found, minute, levels, query)
         else:
             for line in _file(path, query, re.compile(query.regex) if query.regex else None):

@@ -103,8 +103,9 @@ def prepare_named(names: tuple[str, ...], lines: Lines, *, dry: bool = False, cl
     """Prepare machines (none named: all). Raises UsageError for one that is not in the file."""
     from handful.run.prepare import prepare_all
 
-    project = with_leftover(open_project())
-    names = known(project, names)
+    own = open_project()
+    # Those that are not in the file stay joined, and are otherwise left as they are.
+    names, project = known(own, names), with_leftover(own)
     who = operator(intent("prepare", project), lines)
     prepare_all(project, who, names, __version__, devices=found_devices(project), dry=dry, close=close)
 

@@ -6,7 +6,7 @@ tell() { printf '%s %s\n' "$1" "$(printf '%s' "$2" | base64 -w 0)"; }
 named=() own=
 if type -P docker >/dev/null; then
   mapfile -t named < <(docker volume ls --quiet && echo told)
-  [[ ${named[-1]:-} == told ]] || fail "Docker does not answer: nobody knows what is on this machine" "" "See there: systemctl status docker"
+  ((${#named[@]})) && [[ ${named[-1]} == told ]] || fail "Docker does not answer: nobody knows what is on this machine" "" "See there: systemctl status docker"
   unset 'named[-1]'
   for volume in "${named[@]}"; do
     [[ ! $volume =~ ^[0-9a-f]{64}$ ]] || continue

@@ -20,7 +20,7 @@ elif ((running)); then
   event prepared "$says, wholly in force when Docker starts next: $running containers run now"
 else
   systemctl restart docker || {
-    said=$(journalctl --unit docker --lines 10 --no-pager --output cat 2>/dev/null)
+    said=$(journalctl --unit docker --lines 10 --no-pager --output cat 2>/dev/null || true)
     if [[ -n $there ]]; then cp --preserve -- "$old" "$file"; else rm -f "$file"; fi
     systemctl restart docker || fail "Docker starts neither with its new settings, nor with those of before, which are back" "$said" "See there: $file"
     fail "Docker did not start with its new settings, and has those of before" "$said" "See there: $file"

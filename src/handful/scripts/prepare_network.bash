@@ -29,7 +29,7 @@ systemctl daemon-reload
 systemctl --quiet enable handful-wireguard.service
 if systemctl --quiet is-active handful-wireguard.service; then how=reload; else how=start; fi
 systemctl "$how" handful-wireguard.service || {
-  said=$(journalctl --unit handful-wireguard --lines 5 --no-pager --output cat 2>/dev/null)
+  said=$(journalctl --unit handful-wireguard --lines 5 --no-pager --output cat 2>/dev/null || true)
   # Other stacks here stay joined as they were.
   if [[ -n $before ]]; then put "$root/stacks/$stack/peers" <<<"$before"; else rm -f "$root/stacks/$stack/peers"; fi
   systemctl "$how" handful-wireguard.service || true

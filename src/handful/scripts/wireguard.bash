@@ -3,7 +3,10 @@
 set -euo pipefail
 cd "${HANDFUL_ROOT:-/var/lib/handful}"
 device=handful
-wanted=$(cat stacks/*/peers 2>/dev/null | sort -u)
+# Of a machine that was made anew, at the address of before, the stack that has looked last knows the key.
+wanted=$(find stacks -mindepth 2 -maxdepth 2 -name peers -printf '%T@ %p\n' 2>/dev/null | sort -rn | cut -d ' ' -f 2- |
+  while read -r file; do cat "$file"; done |
+  awk '$1 == "peer" { at = $3 " " $4; if (at in key && key[at] != $2) next; key[at] = $2 } !seen[$0]++' | sort)
 # Nobody's packets may go to another's machine: then nothing is changed.
 twice=$(awk '$1 == "peer" { print $4, $2 }' <<<"$wanted" | sort -u | cut -d ' ' -f 1 | uniq -d | tr '\n' ' ')
 [[ -z $twice ]] || { echo "two stacks have other machines at ${twice}" >&2 && exit 1; }
