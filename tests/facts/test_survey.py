@@ -12,7 +12,7 @@ from handful.facts.told import read_told
 
 NOTHING = {
     "trouble": "", "os": "debian 13", "virtual": "none\n", "memory": "4096", "swap": "0", "disk": "100", "port": "", "sshd": "", "login": "root",
-    "keys": "", "packages": "", "docker": "", "swarm": "inactive", "time": "", "firewall": "", "dockerd": "", "disks": "", "own_open": "", "opened": "",
+    "keys": "", "packages": "", "docker": "", "swarm": "inactive", "time": "", "firewall": "", "dockerd": "", "prepared": "{", "disks": "", "own_open": "", "opened": "",
     "stacks": "shop", "listening": "", "networks": "", "kernel_wireguard": "", "wireguard_key": "", "wireguard_up": "", "peers": "", "reboot": "",
     "resolves": "yes",
 }

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from handful.facts.model import NO_PROGRAM, Facts, StackState
+from handful.config.model import Config
+from handful.facts.model import NO_PROGRAM, Facts, Listener, StackState
 from handful.facts.survey import Survey
 from handful.plan.audit import findings, listening, reached
-from handful.plan.health import lasting, of_facts, of_survey, overlapping
+from handful.plan.health import of_facts, of_survey, overlapping, proxy_ports
 
 GIGABYTE = 1024**3
 WELL = Facts(
@@ -22,10 +23,11 @@ WELL = Facts(
 
 def test_a_machine_that_is_well() -> None:
     """Every line is good, and tells what it measured."""
-    told = [*of_facts(WELL, "shop"), *of_survey(Survey("m1"), 0)]
+    told = [*of_facts(WELL, "shop", (80,)), *of_survey(Survey("m1"), 0)]
     assert all(each.good for each in told)
     assert [each.text for each in told] == [
         "Docker 26.1.5", "its clock is right", "disk: 20.0 of 40.0 GB free", "memory: 1.0 of 4.0 GB free", "load 1.0 on 2 processors",
+        "nobody else holds 80",
         "it resolves names", "sshd makes tunnels", "no restart is due", "it is prepared",
     ]
 
@@ -42,7 +44,7 @@ def test_a_machine_that_is_well() -> None:
 ])
 def test_what_is_not_well_is_told_with_what_to_do(changes: dict[str, Any], text: str, mend: str) -> None:
     """One finding each."""
-    (bad,) = [each for each in of_facts(replace(WELL, **changes), "shop") if not each.good]
+    (bad,) = [each for each in of_facts(replace(WELL, **changes), "shop", ()) if not each.good]
     assert text in bad.text
     assert mend in bad.mend
 
@@ -69,9 +71,19 @@ def test_a_range_that_leads_elsewhere_from_here() -> None:
     assert list(overlapping("10.99.0.0/24", routes)) == []
 
 
-def test_a_first_deploy_says_what_lasts() -> None:
-    """The load of a moment is none of it."""
-    assert not [each for each in lasting(replace(WELL, load=99.0)) if not each.good]
+def test_a_port_that_somebody_else_holds() -> None:
+    """The edge's, or an app's; the proxy's own is none, and none on loopback."""
+    apps = {
+        "web": {"image": "x", "machines": ["m1"], "port": 8000, "domains": ["a.test"]}, "db": {"image": "x", "machines": ["m2"], "port": 5432},
+        "host": {"image": "x", "machines": ["m1"], "port": 9000, "network": "host"},
+    }
+    config = Config.model_validate({"project": "shop", "machines": {"m1": {"address": "a"}, "m2": {"address": "b"}}, "apps": apps})
+    assert (proxy_ports(config, "m1"), proxy_ports(config, "m2")) == ((80, 8000), (5432,))
+    listening = (Listener("*", 80, "nginx"), Listener("127.0.0.1", 8000, "x"), Listener("*", 9000, "y"))
+    (bad,) = [each for each in of_facts(replace(WELL, listening=listening), "shop", (80, 8000)) if not each.good]
+    assert (bad.text, "nginx" in bad.mend) == ("port 80 is held by nginx, on all addresses", True)
+    ours = replace(WELL, listening=(Listener("*", 80, "haproxy"),), proxy_files={"10-edge.cfg": ""})
+    assert all(each.good for each in of_facts(ours, "shop", (80,)))
 
 
 CLEAN = {

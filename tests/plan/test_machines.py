@@ -48,7 +48,7 @@ def test_what_differs_is_told() -> None:
         MachineChange("m1", "volume", "has no volume old (5 GB)"),
         MachineChange("m1", "kept", "has a volume stray that the file does not name"),
         MachineChange("", "firewall", "is to open 22/tcp"),
-        MachineChange("m9", "kept", "its volume kept is there"),
+        MachineChange("m9", "kept", "is gone, and has a volume kept still"),
     )
 
 
@@ -61,3 +61,11 @@ def test_what_is_as_the_file_says() -> None:
     assert plan_machines(told, gone) == (
         MachineChange("m1", "make", "is not there"), MachineChange("m1", "volume", "has no volume data (40 GB)"),
     )
+
+
+def test_several_that_left_the_file_stay() -> None:
+    """A stale checkout, or an overlay that is empty, would look so: each goes by its name."""
+    told = config({"m1": {}})
+    reason = "is not in the file; of several, each goes by its name: handful machines destroy m2 m3"
+    estate = Estate({name: server(name) for name in ("m1", "m2", "m3")})
+    assert plan_machines(told, estate) == (MachineChange("m2", "kept", reason), MachineChange("m3", "kept", reason))

@@ -18,7 +18,6 @@ from handful.plan.prepare import (
     FIREWALL,
     KEEPS_TIME,
     PACKAGES,
-    PREPARED,
     SSHD,
     SSHD_TEXT,
     SWAPPINESS,
@@ -60,9 +59,8 @@ def prepared(**changes: Any) -> Survey:
     """Return a machine on which nothing is left to do."""
     daemon = {"log-driver": "json-file", "log-opts": {}, "live-restore": True, "default-address-pools": []}
     files = {DAEMON: json.dumps(daemon), SSHD: SSHD_TEXT.format(root="prohibit-password"), UPGRADES: UPGRADES_TEXT, FIREWALL: "# rules\n"}
-    files[PREPARED] = json.dumps({"handful": "1.0", "packages": []})
     packages = frozenset({*PACKAGES, *DOCKER["debian 13"], KEEPS_TIME})
-    told = {"docker": "26.1", "packages": packages, "keeps_time": True, "firewall": True, "own_open": PORTS, "files": files}
+    told = {"docker": "26.1", "packages": packages, "keeps_time": True, "firewall": True, "own_open": PORTS, "files": files, "prepared": {"handful": "1.0", "packages": []}}
     return replace(NEW, **{**told, **changes})
 
 
@@ -248,15 +246,13 @@ def test_what_dockerd_was_told_is_not_said_again() -> None:
 
 def test_an_older_handful_undoes_nothing() -> None:
     """It refuses, and says so; a newer one goes on."""
-    files = {**prepared().files, PREPARED: json.dumps({"handful": "1.0.1", "packages": []})}
     with pytest.raises(PlanRefused, match=r"m1 was prepared by handful 1.0.1, and this is 1.0"):
-        tasks(prepared(files=files))
+        tasks(prepared(prepared={"handful": "1.0.1", "packages": []}))
 
 
 def test_who_prepared_it_is_written_down() -> None:
     """By another handful, or with other packages, it is written anew; another stack's packages stay."""
-    files = {**prepared().files, PREPARED: json.dumps({"handful": "0.9", "packages": ["tree"]})}
-    (done,) = tasks(prepared(files=files))
+    (done,) = tasks(prepared(prepared={"handful": "0.9", "packages": ["tree"]}))
     assert json.loads(done.step.values["text"]) == {"handful": "1.0", "packages": ["tree"]}
-    (done,) = tasks(prepared(files={**prepared().files, PREPARED: "{"}))
+    (done,) = tasks(prepared(prepared={}))
     assert json.loads(done.step.values["text"]) == {"handful": "1.0", "packages": []}

@@ -12,12 +12,12 @@ from handful import __version__
 from handful.cli.common import intent, lab_state, load_config, open_project, operator, sockets
 from handful.cli.provider import provider_of
 from handful.errors import HandfulError, MachineError, UsageError
+from handful.facts.servers import Estate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from handful.config.load import Loaded
-    from handful.facts.servers import Estate
     from handful.machine.access import Access
     from handful.plan.machines import MachineChange
     from handful.provider.border import Provider
@@ -26,23 +26,28 @@ if TYPE_CHECKING:
 
 WORDS = MappingProxyType({
     "make": "is made", "start": "is started", "resize": "is drained and restarted", "volume": "gets a volume",
-    "address": "keeps its address", "firewall": "the provider's firewall", "gone": "goes, with the next handful apply",
-    "kept": "is left alone",
+    "address": "keeps its address", "firewall": "have the provider's firewall", "kept": "is left alone",
+    "gone": "goes, with the next handful apply",
 })
 
 
-def changes_of(loaded: Loaded, estate: Estate) -> tuple[MachineChange, ...]:
-    """Return what makes the provider's machines those of the file."""
-    from handful.plan.machines import plan_machines
-
-    return plan_machines(loaded.config, estate)
+def change_lines(changes: Iterable[MachineChange]) -> Iterator[str]:
+    """Return changes as lines."""
+    for each in changes:
+        yield f"{each.machine or 'all':<8} {WORDS[each.action]}: it {each.reason}"
 
 
 def planned_machines() -> tuple[MachineChange, ...]:
     """Return what makes the provider's machines those of the file; nothing without a provider."""
     loaded = load_config()
     provider = provider_of(loaded)
-    return changes_of(loaded, provider.estate()) if provider else ()
+    return _changes(loaded, provider) if provider else ()
+
+
+def _changes(loaded: Loaded, provider: Provider) -> tuple[MachineChange, ...]:
+    from handful.plan.machines import plan_machines
+
+    return plan_machines(loaded.config, provider.estate())
 
 
 def ensure_machines(lines: Lines, *, resize: bool) -> tuple[str, ...]:
@@ -54,10 +59,10 @@ def ensure_machines(lines: Lines, *, resize: bool) -> tuple[str, ...]:
     provider = provider_of(loaded)
     if provider is None:
         return ()
-    changes = changes_of(loaded, provider.estate())
+    changes = _changes(loaded, provider)
     for each in changes:
         if each.action == "kept":
-            lines.say(f"{each.machine}: {each.reason}, and is left alone")
+            lines.say(f"{each.machine} is left alone: it {each.reason}")
         elif each.action == "resize" and not resize:
             lines.say(f"{each.machine} {each.reason}. It is drained and restarted for that by: handful machines apply")
     due = {
@@ -70,16 +75,7 @@ def ensure_machines(lines: Lines, *, resize: bool) -> tuple[str, ...]:
     for each in changes:
         if each.action == "resize" and resize:
             _resize(each, provider, lines)
-    return _leaving([each.machine for each in changes if each.action == "gone"], lines)
-
-
-def _leaving(gone: Collection[str], lines: Lines) -> tuple[str, ...]:
-    """Return the machine that is to go. Of several, none: a stale checkout, or an overlay that is empty, looks so."""
-    if len(gone) > 1:
-        lines.say(f"{', '.join(gone)} are not in the file, and left alone: more than one machine goes only by its name")
-        lines.say(f"They go with: handful machines destroy {' '.join(gone)}")
-        return ()
-    return tuple(gone)
+    return tuple(each.machine for each in changes if each.action == "gone")
 
 
 def _resize(change: MachineChange, provider: Provider, lines: Lines) -> None:
@@ -175,13 +171,13 @@ def take_away(project: Project, gone: Iterable[str], lines: Lines) -> bool:
 
     loaded, went = load_config(), []
     provider = provider_of(loaded)
-    volumes = {each.machine: each.name for each in provider.estate().volumes} if provider else {}
+    estate = provider.estate() if provider else Estate()
     for name in gone:
         try:
             left = str(left_on(project.machines[name], project.stack))
         except HandfulError as unknown:
             left = f"what nobody can tell ({unknown.message})"
-        left = left or (f"the volume {volumes[name]}" if name in volumes else "")
+        left = left or ", ".join(f"the volume {each} at the provider" for each in estate.volumes_of(name))
         if left:
             lines.say(f"{name} is kept: it has {left}. It goes with: handful machines destroy {name}")
         else:

@@ -9,17 +9,16 @@ import click
 from handful import __version__
 from handful.cli.common import intent, json_option, load_config, open_project, operator, show_lines
 from handful.cli.estate import (
-    WORDS,
-    changes_of,
+    change_lines,
     confirm,
     ensure_machines,
     forget_connections,
     known,
+    planned_machines,
     prepare_named,
 )
 from handful.cli.provider import provider_of
 from handful.errors import UsageError
-from handful.facts.servers import Estate
 from handful.report.table import table
 
 if TYPE_CHECKING:
@@ -54,11 +53,9 @@ def list_command() -> None:
 @machines_command.command("plan")
 def plan_command() -> None:
     """Show what `handful machines apply` would change at the provider. Nothing is changed."""
-    loaded = load_config()
-    provider = provider_of(loaded)
-    changes = changes_of(loaded, provider.estate() if provider else Estate())
-    for each in changes:
-        click.echo(f"{each.machine:<8} {WORDS[each.action]}: it {each.reason}")
+    changes = planned_machines()
+    for line in change_lines(changes):
+        click.echo(line)
     if not changes:
         click.echo("nothing to do")
 

@@ -9,7 +9,7 @@ import click
 from handful.artifact.image import Wish
 from handful.artifact.script import run_app, work_script
 from handful.cli.common import intent, json_option, now, open_project
-from handful.cli.estate import WORDS, leaving, planned_machines
+from handful.cli.estate import change_lines, leaving, planned_machines
 from handful.cli.ready import fresh
 from handful.errors import DifferencesFound, MachineError
 from handful.report.plan import plan_json, plan_lines
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def plan_command(apps: tuple[str, ...], *, scripts: bool, check: bool, pull: bool, as_json: bool) -> None:
     """Show what `handful apply` would do, and why. Nothing is built or changed."""
     changes = () if apps else planned_machines()
-    lines = [f"{each.machine:<8} {WORDS[each.action]}: it {each.reason}" for each in changes]
+    lines = list(change_lines(changes))
     missing = [each.machine for each in changes if each.action in {"make", "start"}]
     due = bool(changes) and any(each.action != "kept" for each in changes)
     if missing:
@@ -51,7 +51,7 @@ def _plan(
     """Show what is done to machines that are there, and return whether anything is."""
     away: list[str] = []
     gone = [each.machine for each in changes if each.action == "gone"]
-    project = leaving(open_project(), gone if len(gone) == 1 else (), lines.append)
+    project = leaving(open_project(), gone, lines.append)
     facts = facts_of_those_up(project, away.append, check=True)
     due = [name for name in fresh(project, facts, "apply") if name not in gone]
     lines += [f"{name:<8} is prepared: see handful machines prepare --plan" for name in due]

@@ -61,8 +61,8 @@ def farewell(project: Project, gone: tuple[str, ...], lines: Lines) -> None:
         from handful.plan.prepared import behind
 
         if take_away(project, gone, lines):
-            rest = with_leftover(open_project())
-            if due := behind(rest.config, rest.stack, facts_of(open_project(), whole=False)):
+            rest = open_project()
+            if due := behind(with_leftover(rest).config, rest.stack, facts_of(rest, whole=False)):
                 prepare_named(due, lines)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from handful.errors import ObserveFailed
 from handful.facts.model import AppState, Container, Facts, Listener, Slot, StackState
+from handful.facts.told import document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -62,9 +63,9 @@ def _facts(machine: str, told: Mapping[str, Any]) -> Facts:
         **_sizes(told),
         docker=told["docker"],
         docker_trouble=told["docker_trouble"],
-        prepared=_document(told["prepared"]),
+        prepared=document(told["prepared"]),
         volumes=frozenset(told["volumes"].split()),
-        parts=_document(told["machine"]),
+        parts=document(told["machine"]),
         containers=tuple(_container(each) for each in told["containers"]),
         images=tuple(line.split(" ", 1)[1] for line in told["images"] if " " in line),
         listening=tuple(_listeners(told["listening"])),
@@ -75,15 +76,6 @@ def _facts(machine: str, told: Mapping[str, Any]) -> Facts:
         stacks={name: _stack(each) for name, each in told["stacks"].items()},
         drift={name: tuple(lines) for name, lines in told["drift"].items() if lines},
     )
-
-
-def _document(text: str | None) -> dict[str, Any]:
-    """Read a JSON file's text; a damaged file is as good as none."""
-    try:
-        read = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    return read if isinstance(read, dict) else {}
 
 
 def _container(told: Mapping[str, Any]) -> Container:
@@ -135,7 +127,7 @@ def _slots(lines: Iterable[str]) -> Iterable[Slot]:
 def _stack(told: Mapping[str, Any]) -> StackState:
     return StackState(
         holder="" if told["holder"] is None else told["holder"].strip() or "somebody who did not write down a name",
-        history=tuple(entry for entry in map(_document, told["history"]) if isinstance(entry.get("deploy"), int)),
+        history=tuple(entry for entry in map(document, told["history"]) if isinstance(entry.get("deploy"), int)),
         apps={name: _app(each) for name, each in told["apps"].items()},
         reach={name: text.rstrip("\n") for name, text in told["reach"].items()},
         opened=(told["opened"] or "").rstrip("\n"),
@@ -150,7 +142,7 @@ def _scaled(text: str) -> tuple[int, float] | None:
 
 
 def _app(told: Mapping[str, Any]) -> AppState:
-    releases = {name: _document(text) for name, text in told["releases"].items()}
+    releases = {name: document(text) for name, text in told["releases"].items()}
     return AppState(
         number=told["number"],
         instances=told["instances"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from handful.facts.told import not_told, read_told
+from handful.facts.told import document, not_told, read_told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,8 +27,9 @@ class Survey:
     firewall.bash of now would have it; `own_open` is the stack's part of it, `opened` PORT/PROTOCOL of all stacks.
     `kernel_wireguard`: the kernel has it; `wireguard_key` is public, `peers` the stack's part of the private network.
     `dockerd`: the words that its Docker was started with, or "installed" where it is not at work, "" for none.
-    `disks`: volumes in their places, by name: whole, or grown since. `shared`: other stacks are here, too. `resolves`:
-    it finds the hosts that its packages come from. `files`: those that were asked for and are there.
+    `disks`: volumes in their places, by name: whole, or grown since. `prepared`: as in Facts. `shared`: other stacks
+    are here, too. `resolves`: it finds the hosts that its packages come from. `files`: those that were asked for, and
+    are there.
     """
 
     machine: str
@@ -48,6 +49,7 @@ class Survey:
     docker: str = ""
     dockerd: str = ""
     disks: Mapping[str, str] = field(default_factory=dict)
+    prepared: Mapping[str, Any] = field(default_factory=dict)
     swarm: bool = False
     keeps_time: bool = False
     firewall: bool = False
@@ -88,6 +90,7 @@ def _survey(machine: str, told: Mapping[str, str], stack: str) -> Survey:
         packages=frozenset(said["packages"].split()),
         docker=said["docker"],
         dockerd=said["dockerd"],
+        prepared=document(said["prepared"]),
         disks=dict(_pairs(told["disks"])),
         swarm=said["swarm"] == "active",
         own_open=told["own_open"],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
+from typing import Any
 
 from handful.errors import ObserveFailed
 
@@ -21,3 +23,12 @@ def not_told(machine: str, text: str, wrong: Exception) -> ObserveFailed:
     """Return the error for a machine that said something else."""
     detail = f"{type(wrong).__name__}: {wrong}\n{text[:300]}"
     return ObserveFailed(f"{machine} did not tell what it is", detail=detail, advice=f"See: handful ssh {machine}")
+
+
+def document(text: str | None) -> dict[str, Any]:
+    """Read a JSON file's text; a damaged file is as good as none."""
+    try:
+        read = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return read if isinstance(read, dict) else {}

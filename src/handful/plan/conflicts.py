@@ -9,7 +9,7 @@ from handful.errors import Locked, NoDocker, PlanRefused
 from handful.plan.order import edges_of, machines_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from handful.config.model import Config
     from handful.facts.model import Facts
@@ -155,11 +155,17 @@ def _routes(
 
 def _ports(name: str, wanted: Collection[int], facts: Facts) -> Iterable[str]:
     """Say who holds a port on all addresses: no service address can listen on it then, nor the edge."""
+    for port, process in held_ports(wanted, facts):
+        yield f"port {port} of {name} is taken on {facts.machine} by {process} (on all addresses)"
+
+
+def held_ports(wanted: Collection[int], facts: Facts) -> Iterator[tuple[int, str]]:
+    """Yield those of the ports that somebody else holds on all addresses of a machine, and who that is."""
     edge_is_ours = "10-edge.cfg" in facts.proxy_files
     for listener in facts.listening:
         ours = edge_is_ours and listener.port == EDGE_PORT and listener.process == "haproxy"
         if listener.port in wanted and listener.address in EVERYWHERE and not ours:
-            yield f"port {listener.port} of {name} is taken on {facts.machine} by {listener.process} (on all addresses)"
+            yield listener.port, listener.process
 
 
 def check_disk(facts: Facts, needed: int) -> None:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from handful.errors import HandfulError
 from handful.facts.finding import Finding
-from handful.plan.conflicts import check_machine
+from handful.plan.conflicts import EDGE_PORT, check_machine, held_ports
+from handful.plan.order import edges_of, machines_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
+    from handful.config.model import Config
     from handful.facts.model import Facts
     from handful.facts.survey import Survey
 
@@ -25,23 +27,40 @@ MOST_LOAD = 4.0
 WHO = "What takes it: handful ssh {} ps aux --sort"
 
 
-def of_facts(facts: Facts, stack: str) -> Iterator[Finding]:
-    """Tell of Docker, clock, disk, memory, load and locks."""
+def of_facts(facts: Facts, stack: str, ports: Collection[int]) -> Iterator[Finding]:
+    """Tell of Docker, clock, disk, memory, load, ports and locks; `ports`: those that the proxy needs there."""
     name = facts.machine
     try:
         check_machine(facts)
         yield Finding(name, f"Docker {facts.docker}")
     except HandfulError as wrong:
         yield Finding(name, f"{wrong.message} {wrong.detail}".strip(), wrong.advice)
-    yield from lasting(facts)
+    yield from _room(facts)
     text = f"load {facts.load:.1f} on {facts.cpus} processors"
     yield _measured(name, facts.load <= MOST_LOAD * facts.cpus, text, f"{WHO.format(name)} -pcpu")
+    yield from _ports(facts, ports)
     if holder := facts.stack(stack).holder:
         yield Finding(name, f"at work: {holder}", "It ends by itself. Follow it: handful deploy --attach")
 
 
-def lasting(facts: Facts) -> Iterator[Finding]:
-    """Tell of clock, disk and memory: what a first deploy should not find out by itself."""
+def proxy_ports(config: Config, machine: str) -> tuple[int, ...]:
+    """Return the ports that the proxy needs on a machine: those of apps there, and 80 on an edge."""
+    here = (name for name in config.apps if machine in machines_of(name, config))
+    found = {app.port for name in here if (app := config.apps[name]).port and app.network == "stack"}
+    edge = any(app.domains and machine in edges_of(name, config) for name, app in config.apps.items())
+    return tuple(sorted({each for each in found if each} | ({EDGE_PORT} if edge else set())))
+
+
+def _ports(facts: Facts, ports: Collection[int]) -> Iterator[Finding]:
+    held = list(held_ports(ports, facts))
+    for port, process in held:
+        mend = f"Stop {process} there, or give the app another port: the proxy needs this one"
+        yield Finding(facts.machine, f"port {port} is held by {process}, on all addresses", mend)
+    if ports and not held:
+        yield Finding(facts.machine, f"nobody else holds {', '.join(map(str, ports))}")
+
+
+def _room(facts: Facts) -> Iterator[Finding]:
     name = facts.machine
     late = abs(facts.skew)
     text = f"its clock is {'right' if late <= MOST_SKEW else f'{late:.0f} s off this computer'}"

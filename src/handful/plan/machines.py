@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class MachineChange:
     """What is to become of a machine ("": what all share), and why.
 
-    `resize` restarts it. `gone`: the file does not name it any more. `kept`: a volume that is left, until a person says
-    so.
+    `resize` restarts it. `gone`: the file does not name it any more, so it goes with all that runs there. `kept`: it,
+    or a volume of it, is left until a person says so.
     """
 
     machine: str
@@ -36,14 +36,26 @@ def plan_machines(config: Config, estate: Estate) -> tuple[MachineChange, ...]:
     wanted = provider_ports(config)
     if estate.opened is not None and estate.opened != set(wanted) and made and estate.servers:
         changes.append(MachineChange("", "firewall", f"is to open {', '.join(wanted)}"))
-    for name in (each for each in estate.servers if each not in made):
-        exists = "is at the provider, too, and has an address in the file"
-        gone = MachineChange(name, "gone", "is not in the file")
-        changes.append(MachineChange(name, "kept", exists) if name in config.machines else gone)
+    changes += _strangers(config, estate)
     for each in estate.volumes:
         if each.machine not in estate.servers and each.name not in _volumes(config, each.machine):
-            changes.append(MachineChange(each.machine, "kept", f"its volume {each.name} is there"))
+            changes.append(MachineChange(each.machine, "kept", f"is gone, and has a volume {each.name} still"))
     return tuple(changes)
+
+
+def _strangers(config: Config, estate: Estate) -> Iterator[MachineChange]:
+    """Tell of machines that are not the file's to make.
+
+    Of several that left it, none goes by itself: a stale checkout, or an overlay that is empty, looks the same.
+    """
+    gone = [name for name in estate.servers if name not in config.machines]
+    by_name = f"is not in the file; of several, each goes by its name: handful machines destroy {' '.join(gone)}"
+    for name in estate.servers:
+        if name in gone:
+            alone = len(gone) == 1
+            yield MachineChange(name, "gone" if alone else "kept", "is not in the file" if alone else by_name)
+        elif config.machines[name].address is not None:
+            yield MachineChange(name, "kept", "is at the provider, too, and has an address in the file")
 
 
 def _machine(config: Config, name: str, machine: Machine, estate: Estate) -> Iterator[MachineChange]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from handful.errors import PlanRefused
 from handful.plan import docker, firewall, network
@@ -35,8 +35,7 @@ SWAPPINESS = "/etc/sysctl.d/60-handful-swap.conf"
 FIREWALL = "/var/lib/handful/firewall.bash"
 WIREGUARD = "/var/lib/handful/wireguard.bash"
 DISKS = "/var/lib/handful/disks"
-PREPARED = "/var/lib/handful/prepared.json"
-FILES = (*docker.FILES, SSHD, UPGRADES, SWAPPINESS, FIREWALL, WIREGUARD, PREPARED)
+FILES = (*docker.FILES, SSHD, UPGRADES, SWAPPINESS, FIREWALL, WIREGUARD)
 SMALL_MEMORY, LEAST_DISK, GIGABYTE = 4 * 1024**3, 5 * 1024**3, 1024**3
 SSHD_TEXT = """\
 # handful: keys alone let in. Many sessions begin at once when many machines are worked on.
@@ -90,9 +89,8 @@ def prepare(aim: Aim, machine: str, survey: Survey) -> tuple[Task, ...]:
         *_swap(survey), *_volumes(aim, machine, survey), *_key(config, survey), *_firewall(aim, machine, survey),
         *_sshd(config, survey),
     ]
-    present = _present(survey)
-    wanted = document(config, aim.handful, present)
-    if not tasks and present == wanted:
+    wanted = document(config, aim.handful, survey.prepared)
+    if not tasks and survey.prepared == wanted:
         return ()
     done = Step("prepare_done", {"text": json.dumps(wanted)})
     return (*tasks, Task("", done, closes=any(task.closes for task in tasks)))
@@ -104,17 +102,8 @@ def wanted_packages(config: Config) -> tuple[str, ...]:
     return tuple(sorted({*PACKAGES, KEEPS_TIME, FILE_SYSTEMS, *docker.EVERY_PACKAGE, *joins, *config.packages}))
 
 
-def _present(survey: Survey) -> dict[str, Any]:
-    """Return what was written down when the machine was prepared; what is damaged is as good as nothing."""
-    try:
-        told = json.loads(survey.files.get(PREPARED, "") or "{}")
-    except ValueError:
-        return {}
-    return told if isinstance(told, dict) else {}
-
-
 def _check(aim: Aim, survey: Survey) -> None:
-    by = str(_present(survey).get("handful", ""))
+    by = str(survey.prepared.get("handful", ""))
     if newer(by, aim.handful):
         message = f"{survey.machine} was prepared by handful {by}, and this is {aim.handful}"
         raise PlanRefused(message, advice="Use that one, or a newer: this one would undo what it does not know.")

@@ -34,13 +34,13 @@ def doctor(
     aim = aim_of(project, handful, devices)
     found = observed(project) if found is None else found
     told = dict(zip(found, side_by_side([partial(_machine, project, aim, name) for name in found]), strict=True))
-    findings = list(here(project))
+    findings, config = list(here(project)), project.config
     for name, facts in found.items():
         if isinstance(facts, HandfulError):
             findings.append(_bad(name, facts))
         else:
             findings += [Finding(name, f"ssh: {facts.os}, as {project.machines[name].user or 'your ssh says'}")]
-            findings += [*health.of_facts(facts, project.stack), *told[name]]
+            findings += [*health.of_facts(facts, project.stack, health.proxy_ports(config, name)), *told[name]]
     return findings
 
 

@@ -39,12 +39,16 @@ dockerd_words() {
 
 # grown MOUNTPOINT: whether the device has become larger than the file system on it.
 grown() {
-  local device bytes blocks size
+  local device bytes blocks size spare=$((16 * 1024 * 1024))
   device=$(findmnt --noheadings --output SOURCE "$1")
   [[ -b $device ]] || { echo whole && return 0; }
   bytes=$(blockdev --getsize64 "$device")
-  read -r blocks size < <(stat --file-system --format '%b %S' "$1")
-  if ((blocks * size < bytes * 9 / 10)); then echo grown; else echo whole; fi
+  # What a file system keeps for itself is not in what stat tells: ext4 is asked.
+  read -r blocks size < <(dumpe2fs -h "$device" 2>/dev/null | awk -F: '/^Block count/ { count = $2 } /^Block size/ { print count, $2 }')
+  # Others are known by what can be used of them.
+  [[ -n ${blocks:-} ]] || { read -r blocks size < <(stat --file-system --format '%b %S' "$1") && spare=$((bytes / 10)); }
+  # The last piece of a device may be too small for anything.
+  if ((blocks * size < bytes - spare)); then echo grown; else echo whole; fi
 }
 
 # What listens beyond loopback, but for what handful itself runs: that is meant to be closed, where no stack opens it.
@@ -80,6 +84,7 @@ fi
 tell packages "$({ dpkg-query --show --showformat '${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null || true; } | sed -n 's/^installed //p')"
 tell docker "$(asked docker version --format '{{.Server.Version}}')"
 tell dockerd "$(dockerd_words)"
+tell prepared "$(content "$root/prepared.json")"
 tell swarm "$(asked docker info --format '{{.Swarm.LocalNodeState}}')"
 tell time "$(asked systemctl is-active chrony ntpsec systemd-timesyncd | grep -c '^active$' || true)"
 tell firewall "$([[ $(asked systemctl is-enabled handful-firewall.service) != enabled ]] || { bash "$root/firewall.bash" check && echo yes; } || true)"
