@@ -78,7 +78,8 @@ def collecting(log: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
 def begin(alone: Path, collecting: list[subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
     """Start one."""
     line = command(alone, "collect", "--logs", str(alone / "logs"), "--containers", str(alone / "containers"))
-    collecting.append(subprocess.Popen(line, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}))
+    with (alone / "said").open("ab") as said:
+        collecting.append(subprocess.Popen(line, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}, stderr=said))
     return collecting[-1]
 
 
@@ -120,3 +121,17 @@ def test_what_it_answers(alone: Path, log: Path, collecting: list[subprocess.Pop
     (told,) = asked(alone, "count", "--level", "warn")
     assert list(told["minutes"].values()) == [{"error": 50}]  # type: ignore[attr-defined]
     assert "the expression is none" in str(asked(alone, "search", "--regex", "(", code=2))
+
+
+def test_a_disk_that_is_full_is_waited_for(alone: Path, log: Path, collecting: list[subprocess.Popen[bytes]]) -> None:
+    """The agent stays, and goes on by itself: here, its folder cannot be written to for a while."""
+    (alone / "logs").write_text("in the way")
+    say(log, range(10))
+    agent = begin(alone, collecting)
+    deadline = time.monotonic() + DEADLINE
+    while "nothing can be kept now" not in (alone / "said").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert agent.poll() is None
+    (alone / "logs").unlink()
+    assert len(until_kept(alone, 10)) == 10

@@ -105,6 +105,49 @@ def test_each_line_is_kept_once(docker: Docker, tmp_path: Path, seed: int) -> No
     agent.collector.drop()
 
 
+def test_a_line_that_has_only_begun_doubles_no_other(docker: Docker, tmp_path: Path) -> None:
+    """One stream is in the middle of a line when the agent is killed; the other one's lines come once, and the line comes whole."""
+    log = docker.run("a" * 64, "shop.web-1", WEB)
+
+    def record(text: str, stream: str, number: int) -> None:
+        with log.open("a") as file:
+            file.write(json.dumps({"log": text, "stream": stream, "time": f"2026-01-01T10:00:{number:02}Z"}) + "\n")
+
+    record("progress ...", "stdout", 0)
+    for number in range(1, 6):
+        record(f"{number}\n", "stderr", number)
+        agent = Agent(docker, tmp_path / "logs")
+        agent.turn(number * 2.0)
+        agent.collector.drop()
+    record(" done\n", "stdout", 6)
+    agent = Agent(docker, tmp_path / "logs")
+    agent.turn(20.0)
+    agent.collector.drop()
+    assert kept(tmp_path / "logs") == ["progress ... done", "1", "2", "3", "4", "5"]
+
+
+def test_who_cannot_look_has_not_seen_that_they_are_gone(docker: Docker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look that fails ends no reading, so nothing is read twice afterwards."""
+    log = docker.run("a" * 64, "shop.web-1", WEB)
+    agent = Agent(docker, tmp_path / "logs")
+    write(log, "first", 1)
+    agent.turn(0.0)
+    for broken in ("iterdir", "read_bytes"):
+        with monkeypatch.context() as context:
+            context.setattr(Path, broken, refuse)
+            (docker.folder / ("a" * 64) / "config.v2.json").touch()
+            agent.turn(2.0)
+    write(log, "second", 2)
+    agent.turn(4.0)
+    agent.collector.drop()
+    assert kept(tmp_path / "logs") == ["first", "second"]
+
+
+def refuse(*_: object, **__: object) -> None:
+    """As a machine on which too many files are open."""
+    raise OSError(24, "Too many open files")
+
+
 def test_whose_a_line_is(docker: Docker, tmp_path: Path) -> None:
     """Two stacks with an app of one name, and a container that is nobody's; levels by the app's own rules."""
     for key, name, labels in (
@@ -151,5 +194,8 @@ def test_what_docker_knows_of_a_container(docker: Docker) -> None:
     assert found.log == docker.folder / key / f"{key}-json.log"
     assert containers.look()[key] is found
     (docker.folder / key / "config.v2.json").write_text("{")
+    assert containers.look()[key] is found
+    assert Containers(docker.folder).look() == {}
+    docker.remove(key)
     assert containers.look() == {}
     assert Containers(docker.folder / "nowhere").look() == {}

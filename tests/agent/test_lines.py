@@ -17,7 +17,7 @@ def record(text: str, stream: str = "stdout", time: str = "2026-01-01T00:00:00.1
 
 def lines(*records: bytes) -> tuple[Joiner, list[Line]]:
     """Return what comes of records."""
-    joiner = Joiner()
+    joiner = Joiner({})
     return joiner, [line for each in records for line in joiner.feed(each)]
 
 
@@ -25,15 +25,17 @@ def test_parts_of_a_line_are_joined() -> None:
     """Of each stream by itself; the line is of the moment when it began."""
     joiner, found = lines(record("a", time="1"), record("x\n", "stderr", "2"), record("b", time="3"), record("c\n", time="4"))
     assert found == [Line("2", "stderr", "x"), Line("1", "stdout", "abc")]
-    assert not joiner.waits
+    assert joiner.waiting == {}
 
 
 def test_what_has_not_ended_waits() -> None:
     """Until its container has ended."""
-    joiner, found = lines(record("begun"))
-    assert (found, joiner.waits) == ([], True)
+    first, found = lines(record("beg"), record("un"))
+    assert (found, first.waiting) == ([], {"stdout": ("2026-01-01T00:00:00.1Z", "begun")})
+    # Another one goes on from there.
+    joiner = Joiner(first.waiting)
     assert list(joiner.end()) == [Line("2026-01-01T00:00:00.1Z", "stdout", "begun")]
-    assert not joiner.waits
+    assert joiner.waiting == {}
 
 
 def test_a_line_that_never_ends_is_cut() -> None:
@@ -42,10 +44,10 @@ def test_a_line_that_never_ends_is_cut() -> None:
     joiner, found = lines(*[record(part)] * (LONGEST // len(part) + 1), record("end\n"))
     assert [line.cut for line in found] == [True, False]
     assert "".join(line.text for line in found) == part * (LONGEST // len(part) + 1) + "end"
-    assert not joiner.waits
+    assert joiner.waiting == {}
 
 
-@pytest.mark.parametrize("broken", [b"", b"{", b"[]", b'"x"', b'{"log":"x"}', b"\xff\xfe", b"null"])
+@pytest.mark.parametrize("broken", [b"", b"{", b"[]", b'"x"', b'{"log":"x"}', b"\xff\xfe", b"null", b'{"log":1,"stream":"a","time":"t"}', b'{"log":"x\\n","stream":[],"time":"t"}'])
 def test_what_is_no_record_is_counted(broken: bytes) -> None:
     """And what follows is read."""
     joiner, found = lines(broken, record("x\n"))

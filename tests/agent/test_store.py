@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from handful.agent import store as storing
 from handful.agent.codec import Codec, Gzip, Zstd, codec_of
 from handful.agent.lines import Line
 from handful.agent.store import Source, Store
@@ -45,7 +46,7 @@ def test_a_line_is_kept_with_all_that_is_known_of_it(tmp_path: Path) -> None:
     (path,) = tmp_path.glob("shop/web/*")
     assert path.name == "2026-01-01T12.jsonl"
     assert json.loads(path.read_bytes()) == {
-        "t": "2026-01-01T12:01:00.000000001Z", "i": "web-1", "r": "0001-abc", "s": "stdout", "l": "error", "x": "line 1 ü",
+        "t": "2026-01-01T12:01:00.000000001", "i": "web-1", "r": "0001-abc", "s": "stdout", "l": "error", "x": "line 1 ü",
     }
 
 
@@ -54,17 +55,18 @@ def test_what_no_checkpoint_covers_is_cut_off(tmp_path: Path, *, flushed: bool) 
     """It is read again, from the marks of the checkpoint; also a file that was made since."""
     store = Store(tmp_path, Gzip())
     store.append(WEB, line(1), "", 0.0)
-    store.checkpoint({"c": Mark(7, 100, 5)})
+    store.checkpoint({"c": Mark(7, 100, 5)}, {"c": {"stdout": ("t", "begun")}})
     store.append(WEB, line(2), "", 0.0)
     store.append(WEB, line(3, hour=13), "", 0.0)
     if flushed:
         store.flush()
     again = Store(tmp_path, Gzip())
     assert again.marks == {"c": Mark(7, 100, 5)}
+    assert again.begun == {"c": {"stdout": ["t", "begun"]}}
     assert kept(tmp_path) == ["line 1 ü"]
     for each in (line(2), line(3, hour=13)):
         again.append(WEB, each, "", 0.0)
-    again.checkpoint({})
+    again.checkpoint({}, {})
     assert kept(tmp_path) == ["line 1 ü", "line 2 ü", "line 3 ü"]
 
 
@@ -74,7 +76,7 @@ def test_an_hour_that_is_over_is_packed(tmp_path: Path, codec: Codec) -> None:
     store = Store(tmp_path, codec)
     for number in range(20_000):
         store.append(WEB, line(number), "error" if number % 100 == 0 else "info", 0.0)
-    store.checkpoint({})
+    store.checkpoint({}, {})
     assert store.seal(60.0, "2026-01-01T13") == []
     assert store.seal(200.0, "2026-01-01T12") == []
     (packed,) = store.seal(200.0, "2026-01-01T13")
@@ -86,12 +88,12 @@ def test_an_hour_that_is_over_is_packed(tmp_path: Path, codec: Codec) -> None:
     assert told["bytes"] > 5 * packed.stat().st_size
     assert kept(tmp_path) == [f"line {number} ü" for number in range(20_000)]
     store.append(WEB, line(20_000), "", 300.0)
-    store.checkpoint({})
+    store.checkpoint({}, {})
     assert [path.name for path in tmp_path.glob("shop/web/*.jsonl")] == ["2026-01-01T12.1.jsonl"]
     assert len(kept(tmp_path)) == 20_001
     again = Store(tmp_path, codec)
     again.append(WEB, line(20_001), "", 300.0)
-    again.checkpoint({})
+    again.checkpoint({}, {})
     assert len(kept(tmp_path)) == 20_002
 
 
@@ -99,7 +101,7 @@ def test_who_is_killed_while_packing_leaves_one_of_both(tmp_path: Path) -> None:
     """The packed one as soon as its index is there, else the open one."""
     store = Store(tmp_path / "a", Gzip())
     store.append(WEB, line(1), "", 0.0)
-    store.checkpoint({})
+    store.checkpoint({}, {})
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     store.seal(200.0, "2026-01-01T13")
     packed, index = (next((tmp_path / "a/shop/web").glob(f"*.{ending}")) for ending in ("gz", "idx"))
@@ -113,11 +115,26 @@ def test_who_is_killed_while_packing_leaves_one_of_both(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_is_damaged(tmp_path: Path) -> None:
-    """Is as good as none: what is not packed is read again."""
+    """The one before it counts: what came since is read again."""
     store = Store(tmp_path, Gzip())
     store.append(WEB, line(1), "", 0.0)
-    store.checkpoint({"c": Mark(1, 2, 3)})
+    store.checkpoint({"c": Mark(1, 2, 3)}, {})
+    store.append(WEB, line(2), "", 0.0)
+    store.checkpoint({"c": Mark(1, 9, 3)}, {})
     (tmp_path / "checkpoint").write_bytes(b"{")
     again = Store(tmp_path, Gzip())
-    assert again.marks == {}
-    assert kept(tmp_path) == []
+    assert again.marks == {"c": Mark(1, 2, 3)}
+    assert kept(tmp_path) == ["line 1 ü"]
+
+
+def test_an_hour_that_becomes_too_large_is_packed_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that it can go, too, when there is no room."""
+    monkeypatch.setattr(storing, "MOST_OPEN", 1000)
+    store = Store(tmp_path, Gzip())
+    for number in range(100):
+        store.append(WEB, line(number), "", 0.0)
+    store.checkpoint({}, {})
+    assert len(store.seal(0.0, "2026-01-01T12")) == 1
+    store.append(WEB, line(100), "", 0.0)
+    store.checkpoint({}, {})
+    assert len(kept(tmp_path)) == 101

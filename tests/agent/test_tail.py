@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from handful.agent.tail import Mark, Tail
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class Docker:
@@ -170,3 +167,37 @@ def test_a_log_that_is_gone_while_nobody_read_is_a_gap(docker: Docker) -> None:
     assert numbers(drained(late))[-1] == 504
     assert late.gaps == 1
     late.close()
+
+
+def test_a_log_that_is_emptied_in_place(docker: Docker) -> None:
+    """As people do when a disk is full: a gap, and then all that comes."""
+    docker.write(10)
+    tail = Tail(docker.path, Mark())
+    assert len(drained(tail)) == 10
+    with docker.path.open("r+b") as file:
+        file.truncate()
+    assert drained(tail) == []
+    docker.write(5)
+    assert numbers(drained(tail)) == [10, 11, 12, 13, 14]
+    assert tail.gaps == 1
+    tail.close()
+
+
+def test_a_log_that_cannot_be_opened_now_is_not_another_one(docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too many files are open: it is tried again, and nothing comes twice."""
+    docker.write(10)
+    first = Tail(docker.path, Mark())
+    drained(first)
+    first.close()
+    docker.write(5)
+    tail, opened = Tail(docker.path, first.mark), Path.open
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert drained(tail) == []
+    monkeypatch.setattr(Path, "open", opened)
+    assert numbers(drained(tail)) == [10, 11, 12, 13, 14]
+    assert tail.gaps == 0
+    tail.close()

@@ -15,11 +15,13 @@ from handful.agent.collect import Collector
 from handful.agent.containers import Containers
 from handful.agent.levels import LEVELS, at_least
 from handful.agent.retain import Keep, free_share, retain
-from handful.agent.search import FIRST, LAST, Query, TooSlow, counts, last, search
+from handful.agent.search import FIRST, LAST, Query, TooSlow, counts, damaged, last, search
 from handful.agent.store import Store
 
-# Between two looks at the logs, at which containers there are, and at how much is kept.
-READ_SECONDS, LOOK_SECONDS, RETAIN_SECONDS = 0.1, 0.5, 60.0
+# Between two looks at the logs, at how much is kept, and after a disk was full.
+READ_SECONDS, RETAIN_SECONDS, AGAIN_SECONDS = 0.1, 60.0, 5.0
+# How far two clocks may part in between.
+STEADY_SECONDS = 120.0
 WRONG = 2
 
 
@@ -30,9 +32,12 @@ def main(words: list[str]) -> int:
     if told.what == "collect":
         return _collect(folder, Path(told.containers), told.days, told.bytes)
     levels = at_least(told.level) if told.level else frozenset[str]()
+    since, until = told.since.removesuffix("Z"), told.until.removesuffix("Z")
     query = Query(
-        told.stack, tuple(told.app), told.since, told.until, told.grep, told.regex, levels, told.release, told.instance
+        told.stack, tuple(told.app), since, until, told.grep, told.regex, levels, told.release, told.instance
     )
+    for path in damaged(folder, query):
+        sys.stderr.write(f"left out, as its index cannot be read: {path}\n")
     try:
         if told.what == "count":
             _say({"minutes": counts(folder, query)})
@@ -71,26 +76,54 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _collect(folder: Path, containers: Path, days: float, most: int) -> int:
-    """Read on until told to end, by SIGTERM or SIGINT."""
+    """Read on until told to end, by SIGTERM or SIGINT. A disk that is full is waited for."""
     over: list[int] = []
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda number, _: over.append(number))
-    known, collector = Containers(containers), Collector(Store(folder, best()), {})
-    looked = retained = 0.0
+    known, room = Containers(containers), Room(folder, days, most)
     while not over:
-        now = time.time()
-        if now - looked >= LOOK_SECONDS:
-            collector.know(known.look())
-            looked = now
-        collector.read(now)
-        if now - retained >= RETAIN_SECONDS:
-            oldest = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%dT%H")
-            retain(folder, Keep(oldest, most), free_share)
-            retained = now
-        time.sleep(READ_SECONDS)
-    collector.checkpoint(time.time())
-    collector.drop()
+        collector = None
+        try:
+            # Before anything is written: it may be what there is no room for.
+            room.make()
+            collector = Collector(Store(folder, best()), {})
+            while not over:
+                _round(collector, known, room)
+            collector.checkpoint(time.monotonic())
+        except OSError as full:
+            sys.stderr.write(f"nothing can be kept now, and it is tried again: {full}\n")
+            time.sleep(AGAIN_SECONDS)
+        finally:
+            if collector is not None:
+                collector.drop()
     return 0
+
+
+def _round(collector: Collector, known: Containers, room: Room) -> None:
+    now = time.monotonic()
+    collector.know(known.look())
+    collector.read(now)
+    if now - room.made >= RETAIN_SECONDS:
+        room.make()
+    time.sleep(READ_SECONDS)
+
+
+class Room:
+    """Keeps logs from taking more than they may; `made` is when it was looked at last, on the monotonic clock."""
+
+    def __init__(self, folder: Path, days: float, most: int) -> None:
+        """Nothing goes yet."""
+        self._folder, self._days, self._most = folder, days, most
+        self.made, self._wall = time.monotonic(), time.time()
+
+    def make(self) -> None:
+        """Remove what is too old, or too much. A clock that has just been set says nothing about age."""
+        now, wall = time.monotonic(), time.time()
+        steady = abs((wall - self._wall) - (now - self.made)) < STEADY_SECONDS
+        self.made, self._wall = now, wall
+        oldest = datetime.fromtimestamp(wall, UTC) - timedelta(days=self._days)
+        keep = Keep(oldest.strftime("%Y-%m-%dT%H") if steady else "", self._most)
+        retain(self._folder, keep, free_share)
 
 
 def _say(value: object) -> None:

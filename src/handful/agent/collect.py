@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from handful.agent.levels import level_of
@@ -25,12 +25,11 @@ MOST_CHUNKS = 16
 
 @dataclass
 class Reading:
-    """A container whose log is read; `safe`: where the next agent would go on, before any line that has only begun."""
+    """A container whose log is read."""
 
     source: Source
     tail: Tail
-    safe: Mark
-    joiner: Joiner = field(default_factory=Joiner)
+    joiner: Joiner
     gone: bool = False
 
 
@@ -53,13 +52,16 @@ class Collector:
         """Take up those that have come, and let go of those that are gone once they are read to their end."""
         for key, container in containers.items():
             if key not in self._readings and container.log is not None:
-                mark = self._store.marks.get(key, Mark())
-                self._readings[key] = Reading(container.source, Tail(container.log, mark), mark)
+                tail = Tail(container.log, self._store.marks.get(key, Mark()))
+                self._readings[key] = Reading(container.source, tail, Joiner(self._store.begun.get(key, {})))
         for key, reading in self._readings.items():
             reading.gone = key not in containers
 
     def read(self, now: float) -> int:
-        """Read what there is, and hand it to the store; return how many lines that were."""
+        """Read what there is, and hand it to the store; return how many lines that were.
+
+        `now` is on a clock that nobody sets.
+        """
         count = 0
         for key, reading in tuple(self._readings.items()):
             found = self._read(reading, now)
@@ -74,9 +76,11 @@ class Collector:
 
     def checkpoint(self, now: float) -> None:
         """Write down how far all was read."""
-        self._store.checkpoint({key: reading.safe for key, reading in self._readings.items()})
+        marks = {key: reading.tail.mark for key, reading in self._readings.items()}
+        begun = {key: waiting for key, reading in self._readings.items() if (waiting := reading.joiner.waiting)}
+        self._store.checkpoint(marks, begun)
         self._checkpoint, self._dirty = now, False
-        self._store.seal(now, time.strftime("%Y-%m-%dT%H", time.gmtime(now)))
+        self._store.seal(now, time.strftime("%Y-%m-%dT%H", time.gmtime()))
 
     def drop(self) -> None:
         """Let go of all files, and write nothing down: the next agent goes on from the last checkpoint."""
@@ -87,14 +91,12 @@ class Collector:
         gaps, count = reading.tail.gaps, 0
         reading.tail.look()
         for _ in range(MOST_CHUNKS):
-            before = count, reading.tail.mark
+            before = reading.tail.mark
             for record in reading.tail.read():
                 for line in reading.joiner.feed(record):
                     self._keep(reading.source, line, now)
                     count += 1
-                if not reading.joiner.waits:
-                    reading.safe = reading.tail.mark
-            if before == (count, reading.tail.mark):
+            if before == reading.tail.mark:
                 break
         if reading.tail.gaps > gaps:
             self.gaps[reading.source.stack, reading.source.app] += reading.tail.gaps - gaps

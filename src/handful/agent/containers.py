@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from handful.agent.store import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 # Of those that are nobody's of handful's.
@@ -50,34 +49,37 @@ class Containers:
 
     def look(self) -> dict[str, Container]:
         """Return all that are there, by their id. One that is being made or removed at this moment may be missing."""
-        found = {}
-        for path, stamp in self._configs():
-            known = self._known.get(path.parent.name)
-            if known is None or known[0] != stamp:
-                container = _read(path)
-                if container is None:
-                    continue
-                known = (stamp, container)
-            found[path.parent.name] = known
-        self._known = found
-        return {key: container for key, (_, container) in found.items()}
-
-    def _configs(self) -> Iterator[tuple[Path, tuple[int, int]]]:
         try:
             folders = sorted(self._folder.iterdir())
+        except FileNotFoundError:
+            folders = []
         except OSError:
-            return
-        for folder in folders:
-            path = folder / "config.v2.json"
-            try:
-                told = path.stat()
-            except OSError:
-                continue
-            yield path, (told.st_ino, told.st_mtime_ns)
+            # Who cannot look now has not seen that they are gone.
+            return self._told()
+        looked = {folder.name: self._one(folder) for folder in folders}
+        self._known = {key: found for key, found in looked.items() if found is not None}
+        return self._told()
+
+    def _told(self) -> dict[str, Container]:
+        return {key: container for key, (_, container) in self._known.items()}
+
+    def _one(self, folder: Path) -> tuple[tuple[int, int], Container] | None:
+        path, known = folder / "config.v2.json", self._known.get(folder.name)
+        try:
+            told = path.stat()
+        except FileNotFoundError:
+            return None
+        except OSError:
+            return known
+        stamp = told.st_ino, told.st_mtime_ns
+        if known is not None and known[0] == stamp:
+            return known
+        container = _read(path)
+        return (stamp, container) if container is not None else known
 
 
 def _read(path: Path) -> Container | None:
-    """Read what Docker knows of one; None while it is being written."""
+    """Read what Docker knows of one; None when that cannot be read now."""
     try:
         told = json.loads(path.read_bytes())
         labels, state = told["Config"].get("Labels") or {}, told["State"]

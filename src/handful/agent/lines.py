@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 try:
     import orjson
@@ -34,29 +34,31 @@ class Line:
 
 
 class Joiner:
-    """Makes lines of records, one container's after the other; parts of a line wait for their end.
+    """Makes lines of one container's records; parts of a line wait for their end.
 
-    `waiting` is how many bytes of records belong to lines that have not ended.
+    `broken` counts what was no record of Docker's.
     """
 
-    def __init__(self) -> None:
-        """Nothing waits."""
-        self._parts: dict[str, list[str]] = {}
-        self._began: dict[str, str] = {}
-        self._sizes: dict[str, int] = {}
+    def __init__(self, begun: Mapping[str, Sequence[str]]) -> None:
+        """`begun`: what waited when another one was asked (see `waiting`), by stream."""
+        self._parts = {stream: [text] for stream, (_, text) in begun.items()}
+        self._began = {stream: time for stream, (time, _) in begun.items()}
+        self._sizes = {stream: len(text) for stream, (_, text) in begun.items()}
         self.broken = 0
 
     @property
-    def waits(self) -> bool:
-        """Whether a line has begun and not ended."""
-        return bool(self._parts)
+    def waiting(self) -> dict[str, tuple[str, str]]:
+        """The lines that have begun and not ended, by stream: since when, and what there is of them."""
+        return {stream: (self._began[stream], "".join(parts)) for stream, parts in self._parts.items()}
 
     def feed(self, record: bytes) -> Iterator[Line]:
         """Take one record, without its newline. One that is no record of Docker's is counted in `broken`."""
         try:
             told = loads(record)
-            text, stream, time = told["log"], told["stream"], told["time"]
+            text, stream, time = (told[key] for key in ("log", "stream", "time"))
         except (ValueError, KeyError, TypeError):
+            text = stream = time = None
+        if not (isinstance(text, str) and isinstance(stream, str) and isinstance(time, str)):
             self.broken += 1
             return
         if not self._parts.get(stream) and text.endswith("\n"):

@@ -27,6 +27,8 @@ def retain(folder: Path, keep: Keep, free: Callable[[Path], float]) -> list[Path
 
     `free` returns the share of a folder's disk that is free.
     """
+    if not folder.exists():
+        return []
     packed = sorted(
         (path for path in folder.glob(f"*/*/*{OPEN}.*") if path.suffix != ".new"), key=lambda path: path.name
     )

@@ -6,7 +6,7 @@ them are read as JSON.
 
 from __future__ import annotations
 
-import json
+import heapq
 import re
 import signal
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from handful.agent.codec import codec_of, dumps
 from handful.agent.lines import loads
-from handful.agent.store import HOUR, INDEX, MINUTE, OPEN
+from handful.agent.store import FRAME_BYTES, HOUR, INDEX, MINUTE, OPEN, read_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,7 +34,7 @@ class TooSlow(Exception):
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked for; "" and nothing: all. Times are as Docker writes them, `until` is not included.
+    """What is asked for; "" and nothing: all. Times: 2026-01-31T12:00:00.5 or less of it, UTC; `until` is outside.
 
     `grep`: words that are in the line; `regex`: an expression that is found in it; `levels`: those it may have.
     """
@@ -51,7 +51,10 @@ class Query:
 
 
 def search(folder: Path, query: Query) -> Iterator[dict[str, Any]]:
-    """Yield the lines that fit, in the order of time, each with its `app`. Raises TooSlow, re.error."""
+    """Yield the lines that fit, in the order of time, each with its `app`. Raises TooSlow, re.error.
+
+    Those of one hour are in memory at once.
+    """
     expression = re.compile(query.regex) if query.regex else None
     for hour in sorted({path.name[:HOUR] for path in _files(folder, query)}):
         found = [line for path in _files(folder, query, hour) for line in _file(path, query, expression)]
@@ -64,26 +67,45 @@ def last(folder: Path, query: Query, count: int) -> list[dict[str, Any]]:
     """Return the last lines that fit; hours before those that have enough are not looked at."""
     expression, kept = re.compile(query.regex) if query.regex else None, list[dict[str, Any]]()
     for hour in sorted({path.name[:HOUR] for path in _files(folder, query)}, reverse=True):
-        found = [line for path in _files(folder, query, hour) for line in _file(path, query, expression)]
-        kept = [*sorted(found, key=_moment)[-count:], *kept][-count:]
+        found = (line for path in _files(folder, query, hour) for line in _file(path, query, expression))
+        # Of lines of the same moment, the one that was written last is the last.
+        numbered = ((line["t"], number, line) for number, line in enumerate(found))
+        newest = heapq.nlargest(count - len(kept), numbered, key=_order)
+        kept = [*(line for _, _, line in reversed(newest)), *kept]
         if len(kept) == count:
             break
     return kept
+
+
+def damaged(folder: Path, query: Query) -> list[Path]:
+    """Return the packed hours whose index cannot be read: they are left out of all answers."""
+    return [path for path in _files(folder, query) if path.suffix != OPEN and not _index(path)]
+
+
+def _order(numbered: tuple[str, int, dict[str, Any]]) -> tuple[str, int]:
+    return numbered[:2]
 
 
 def counts(folder: Path, query: Query) -> dict[str, dict[str, int]]:
     """Return how many lines of which level each minute has: from the indexes alone, where nothing else is asked."""
     found: dict[str, dict[str, int]] = {}
     simple = not (query.grep or query.regex or query.release or query.instance)
+    simple = simple and all(_whole_minute(moment) for moment in (query.since, query.until))
+    expression = re.compile(query.regex) if query.regex else None
     for path in _files(folder, query):
         if simple and path.suffix != OPEN:
-            for minute, levels in _index(path)["minutes"].items():
+            for minute, levels in _index(path).get("minutes", {}).items():
                 if query.since[:MINUTE] <= minute < query.until[:MINUTE]:
                     _add(found, minute, levels, query)
         else:
-            for line in _file(path, query, re.compile(query.regex) if query.regex else None):
+            for line in _file(path, query, expression):
                 _add(found, line["t"][:MINUTE], {line["l"]: 1}, query)
     return dict(sorted(found.items()))
+
+
+def _whole_minute(moment: str) -> bool:
+    """Whether a moment has no seconds, so that the minutes of an index are wholly before it or after."""
+    return not moment[MINUTE:].strip(":0.Z")
 
 
 def _add(found: dict[str, dict[str, int]], minute: str, levels: dict[str, int], query: Query) -> None:
@@ -102,9 +124,10 @@ def _files(folder: Path, query: Query, hour: str = "") -> Iterator[Path]:
     """Yield the files that may have lines of a query, of one hour or all."""
     for app in query.apps or tuple(sorted(path.name for path in (folder / query.stack).glob("*"))):
         for path in sorted((folder / query.stack / app).glob(f"{hour}*{OPEN}*")):
-            own = path.name[:HOUR]
-            whole = path.suffix == OPEN or (path.suffix != ".new" and _index_path(path).exists())
-            if whole and query.since[:HOUR] <= own <= query.until[:HOUR]:
+            # From the index on, the packed file counts; until then, the open one.
+            packed = path.suffix != OPEN
+            counts_now = path.suffix != ".new" and _index_path(path).exists() == packed
+            if counts_now and query.since[:HOUR] <= path.name[:HOUR] <= query.until[:HOUR]:
                 yield path
 
 
@@ -119,14 +142,25 @@ def _file(path: Path, query: Query, expression: re.Pattern[str] | None) -> Itera
 
 
 def _blocks(path: Path, query: Query) -> Iterator[bytes]:
-    if path.suffix == OPEN:
-        # It may be packed at this moment: then the packed one is there.
-        if path.exists():
-            yield path.read_bytes()
-        return
+    """Yield pieces of whole lines that may have what is asked for. What was removed meanwhile has none."""
+    try:
+        if path.suffix != OPEN:
+            yield from _frames(path, query)
+            return
+        with path.open("rb") as file:
+            while lines := file.readlines(FRAME_BYTES):
+                yield b"".join(lines)
+    except FileNotFoundError:
+        # An open one was packed since it was listed.
+        for packed in path.parent.glob(f"{path.name}.*") if path.suffix == OPEN else ():
+            if packed.suffix != ".new":
+                yield from _frames(packed, query)
+
+
+def _frames(path: Path, query: Query) -> Iterator[bytes]:
     codec: Codec = codec_of(path.suffix[1:])
     with path.open("rb") as file:
-        for offset, size, first, end, _ in _index(path)["frames"]:
+        for offset, size, first, end, _ in _index(path).get("frames", ()):
             if first < query.until and end >= query.since:
                 file.seek(offset)
                 yield codec.unpack(file.read(size))
@@ -183,5 +217,5 @@ def _index_path(path: Path) -> Path:
 
 
 def _index(path: Path) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(_index_path(path).read_bytes())
-    return told
+    """Return a packed file's index; nothing when it is damaged."""
+    return read_object(_index_path(path))

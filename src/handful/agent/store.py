@@ -3,7 +3,8 @@
     STACK/APP/2026-01-31T12.jsonl        the hour that is written to: one JSON object a line
     STACK/APP/2026-01-31T12.jsonl.zst    one that is over: frames of some 256 KiB that stand alone
     STACK/APP/2026-01-31T12.idx          where its frames begin, and how many lines of which level each minute has
-    checkpoint                           how far each container was read, and how long each open file was then
+    checkpoint                           how far each container was read, which lines had only begun, and how long each
+                                         open file was then; checkpoint.before: the one before it
 
 What was appended after the last checkpoint is cut off when the next agent begins, and read again from Docker's own
 files: so each line is there once.
@@ -20,14 +21,16 @@ from handful.agent.codec import dumps
 from handful.agent.tail import Mark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from handful.agent.codec import Codec
     from handful.agent.lines import Line
 
 FRAME_BYTES = 256 * 1024
-OPEN, INDEX, CHECKPOINT = ".jsonl", ".idx", "checkpoint"
+OPEN, INDEX, CHECKPOINT, BEFORE = ".jsonl", ".idx", "checkpoint", "checkpoint.before"
+# An open file that has become so large is packed before its hour is over.
+MOST_OPEN = 128 * 1024 * 1024
 # An hour that is over is packed when nobody has written to it for so long.
 QUIET_SECONDS = 120.0
 HOUR, MINUTE = len("2026-01-31T12"), len("2026-01-31T12:00")
@@ -60,14 +63,17 @@ class Store:
         """Cut off what no checkpoint covers. Another agent must not be at work."""
         self._folder, self._codec = folder, codec
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        told = _read(folder / CHECKPOINT)
+        told = read_object(folder / CHECKPOINT) or read_object(folder / BEFORE)
         self.marks: dict[str, Mark] = {key: Mark(*mark) for key, mark in told.get("marks", {}).items()}
+        self.begun: dict[str, dict[str, list[str]]] = told.get("begun", {})
         self._hours: dict[str, Hour] = {}
         self._recover(told.get("sizes", {}))
 
     def append(self, source: Source, line: Line, level: str, now: float) -> None:
         """Keep a line; it is on its way to the disk with the next `flush`."""
-        told = {"t": line.time, "i": source.instance, "r": source.release, "s": line.stream, "l": level, "x": line.text}
+        # Without its Z, a moment compares as text: Docker leaves out zeros at the end.
+        time = line.time.removesuffix("Z")
+        told = {"t": time, "i": source.instance, "r": source.release, "s": line.stream, "l": level, "x": line.text}
         hour = self._hour(f"{source.stack}/{source.app}/{line.time[:HOUR]}")
         hour.waiting.append(dumps(told) + b"\n")
         hour.touched = now
@@ -83,21 +89,31 @@ class Store:
                 hour.size += len(data)
                 hour.waiting.clear()
 
-    def checkpoint(self, marks: Mapping[str, Mark]) -> None:
-        """Write down how far each container was read; what was appended until now is on the disk before that."""
+    def checkpoint(self, marks: Mapping[str, Mark], begun: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+        """Write down how far each container was read, after all that was appended until now is on the disk.
+
+        `begun`: lines that have not ended, by container and stream: since when, and what there is of them.
+        """
         self.flush()
         for hour in self._hours.values():
             _sync(hour.path)
         self.marks = dict(marks)
         sizes = {str(hour.path.relative_to(self._folder)): hour.size for hour in self._hours.values()}
-        told = {"marks": {key: [mark.inode, mark.offset, mark.sign] for key, mark in marks.items()}, "sizes": sizes}
-        _put(self._folder / CHECKPOINT, dumps(told))
+        written = {key: [mark.inode, mark.offset, mark.sign] for key, mark in marks.items()}
+        path = self._folder / CHECKPOINT
+        if path.exists():
+            path.replace(self._folder / BEFORE)
+        _put(path, dumps({"marks": written, "begun": begun, "sizes": sizes}))
 
     def seal(self, now: float, hour_now: str) -> list[Path]:
-        """Pack hours that are over; a checkpoint must have covered them. Return the packed files."""
+        """Pack hours that are over, or too large; a checkpoint must have covered them. Return the packed files.
+
+        `now` is on the clock of `append`, `hour_now` like 2026-01-31T12.
+        """
         packed = []
         for key, hour in tuple(self._hours.items()):
-            if key.rpartition("/")[2][:HOUR] < hour_now and now - hour.touched > QUIET_SECONDS and not hour.waiting:
+            over = key.rpartition("/")[2][:HOUR] < hour_now and now - hour.touched > QUIET_SECONDS
+            if (over or hour.size > MOST_OPEN) and not hour.waiting:
                 packed.append(pack(hour.path, self._codec))
                 del self._hours[key]
         return packed
@@ -160,7 +176,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
             yield b"".join(lines)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
     """Read a JSON object; what is damaged is as good as nothing."""
     try:
         told = json.loads(path.read_bytes())

@@ -51,7 +51,8 @@ class Tail:
         """Nothing is opened yet. `path` is where Docker writes now; a mark without an inode is before the beginning."""
         self._path, self._mark = path, mark
         self._queue: deque[Opened] = deque()
-        self._rest = b""
+        # What was read of the first file, and from where on it was not given out.
+        self._buffer, self._at = b"", 0
         self.gaps = 0
 
     @property
@@ -64,6 +65,7 @@ class Tail:
         found = self._siblings()
         inodes = [inode for inode, _ in found]
         if self._queue:
+            self._emptied()
             last = self._queue[-1].inode
             if last in inodes:
                 found = found[inodes.index(last) + 1 :]
@@ -72,7 +74,10 @@ class Tail:
                 self.gaps += 1
         elif self._mark.inode:
             rest = found[inodes.index(self._mark.inode) :] if self._mark.inode in inodes else []
-            if rest and self._is_of_mark(rest[0][1]):
+            same = self._is_of_mark(rest[0][1]) if rest else False
+            if same is None:
+                return
+            if same:
                 found = rest
             elif found:
                 self.gaps += 1
@@ -89,34 +94,44 @@ class Tail:
         """
         while self._queue:
             opened = self._queue[0]
+            if self._buffer.find(b"\n", self._at) >= 0:
+                yield from self._records(opened)
+                return
             if chunk := opened.file.read(CHUNK_BYTES):
-                yield from self._records(opened, chunk)
+                self._buffer, self._at = self._buffer[self._at :] + chunk, 0
+            elif len(self._queue) == 1:
                 return
-            if len(self._queue) == 1:
-                return
-            opened.file.close()
-            self._queue.popleft()
-            self._rest = b""
+            else:
+                opened.file.close()
+                self._queue.popleft()
+                self._buffer, self._at = b"", 0
 
     def close(self) -> None:
         """Let go of all files."""
         while self._queue:
             self._queue.popleft().file.close()
 
-    def _records(self, opened: Opened, chunk: bytes) -> Iterator[bytes]:
-        whole, begin = self._rest + chunk, 0
+    def _records(self, opened: Opened) -> Iterator[bytes]:
         sign = self._mark.sign if self._mark.inode == opened.inode else 0
-        while (end := whole.find(b"\n", begin)) >= 0:
-            record = whole[begin:end]
-            begin = end + 1
+        while (end := self._buffer.find(b"\n", self._at)) >= 0:
+            record = self._buffer[self._at : end]
+            self._at = end + 1
             opened.offset += len(record) + 1
             if not sign and opened.offset >= SIGN_BYTES:
                 sign = _sign(opened.file)
             self._mark = Mark(opened.inode, opened.offset, sign)
-            # What is left must be right should nobody ask for more.
-            self._rest = whole[begin:]
             yield record
-        self._rest = whole[begin:]
+
+    def _emptied(self) -> None:
+        """Begin again where somebody has emptied the file that is written to, as people do when a disk is full."""
+        opened = self._queue[-1]
+        if os.fstat(opened.file.fileno()).st_size < opened.offset:
+            self.gaps += 1
+            opened.file.seek(0)
+            opened.offset = 0
+            self._mark = Mark(opened.inode)
+            if len(self._queue) == 1:
+                self._buffer, self._at = b"", 0
 
     def _open(self, inode: int, path: Path) -> bool:
         try:
@@ -131,14 +146,16 @@ class Tail:
         self._queue.append(Opened(file, inode, offset))
         return True
 
-    def _is_of_mark(self, path: Path) -> bool:
-        """Whether a file of the mark's inode is the one that was read."""
+    def _is_of_mark(self, path: Path) -> bool | None:
+        """Whether a file of the mark's inode is the one that was read; None when it cannot be told now."""
         try:
             with path.open("rb") as file:
-                enough = os.fstat(file.fileno()).st_size >= self._mark.offset
-                return enough and self._mark.sign in {0, _sign(file)}
+                told = os.fstat(file.fileno())
+                if told.st_ino != self._mark.inode:
+                    return None
+                return told.st_size >= self._mark.offset and self._mark.sign in {0, _sign(file)}
         except OSError:
-            return False
+            return None
 
     def _siblings(self) -> list[tuple[int, Path]]:
         """Return the log's files as they are now, oldest first, each with its inode."""
