@@ -333,7 +333,7 @@ def machines_are_taken_out(project: Project) -> None:
     machines["m2"], apps["db"], apps["web"]["machines"] = second, store, ["m2"]
     del machines["m1"]
     project.save()
-    with asking(f"http://{address_of(project, 'm2')}/up", "a.test") as answers:
+    with asking(f"http://{project.address_of('m2')}/up", "a.test") as answers:
         project.handful("deploy")
         wait_until(lambda: 200 in answers)
         answers.clear()
@@ -343,12 +343,6 @@ def machines_are_taken_out(project: Project) -> None:
     assert served(project) == {"m2": "ok"}
     assert project.handful("ssh", "m2", "cat /var/lib/handful/stacks/*/open").out.count("from ") == 1
     assert project.handful("exec", "db", "/bin/busybox", "cat", "/store/it").out == "precious\n"
-
-
-def address_of(project: Project, machine: str) -> str:
-    """Return a machine's address."""
-    listed = project.handful("machines", "list").out
-    return next(line.split()[1] for line in listed.splitlines() if line.startswith(f"{machine} "))
 
 
 def served(project: Project) -> dict[str, str]:
@@ -407,12 +401,25 @@ def test_machines_are_joined(apart: Lab, tmp_path: Path) -> None:
     assert apart.sh("m3", f"timeout 3 bash -c '{front}' && echo open || echo closed") == "open\n"
     join(project, "m1", "m2")
     assert apart.sh("m3", f"timeout 3 bash -c '{front}' 2>/dev/null && echo open || echo closed") == "closed\n"
+    another_machine_tries_ports(project)
     a_stack_is_forgotten(project)
     apart.sh("m2", "touch /run/go")
     assert wait_until(lambda: apart.sh("m2", "cat /run/answer 2>/dev/null", check=False)) == "x"
     apart.reboot("m1")
     assert wait_until(lambda: subprocess.run(asked, capture_output=True, text=True, check=False).stdout == "ok", 60)
     docker_is_upgraded(project, url)
+
+
+def another_machine_tries_ports(project: Project) -> None:
+    """What is open to it alone is found, too: from here, that port is closed."""
+    assert "7777" not in project.audit()
+    serve = "systemd-run --quiet --unit stray python3 -c 'import socket, time\nhere = socket.create_server((\"0.0.0.0\", 7777))\ntime.sleep(600)'"
+    allow = f"nft insert rule inet handful outside ip saddr {project.lab.address('m2')} tcp dport 7777 accept"
+    project.sh(f"{serve}; {allow}", "m1")
+    wait_until(lambda: "7777" in project.sh("ss -Hltn sport = :7777", "m1"))
+    assert not is_open(project.lab.address("m1"), 7777)
+    assert "m1       port 7777 (python3) is open to the world" in project.audit()
+    project.sh("systemctl stop stray; bash /var/lib/handful/firewall.bash", "m1")
 
 
 def a_stack_is_forgotten(project: Project) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ from fake_cloud import TOKEN
 from fake_hetzner import FakeHetzner
 from lab_support import Lab, Project, asking, make_tiny_image, tiny, wait_until
 
+from handful.artifact.script import stand_alone
 from handful.provider import lab as lab_provider
 from handful.provider import lab_keys
 
@@ -106,7 +108,7 @@ def test_a_stack_at_a_provider(lab: Lab, hetzner: tuple[FakeHetzner, Path], tmp_
         said = project.handful("apply", timeout=400).out
         assert "making m2: cx32 in fsn1, debian-13" in said
         assert "user deploy, with the keys of root" in said
-        address = address_of(project, "m1")
+        address = project.address_of("m1")
         asked = ["curl", "-s", "-m", "5", "-H", "Host: a.test", f"http://{address}/up"]
         assert subprocess.run(asked, capture_output=True, text=True, check=False).stdout == "ok"
         changes = len(fake.changes)
@@ -120,12 +122,6 @@ def test_a_stack_at_a_provider(lab: Lab, hetzner: tuple[FakeHetzner, Path], tmp_
     finally:
         project.handful("machines", "destroy", "--all", "--yes")
     assert not any(fake.kept.values())
-
-
-def address_of(project: Project, machine: str) -> str:
-    """Return a machine's address."""
-    listed = project.handful("machines", "list").out
-    return next(line.split()[1] for line in listed.splitlines() if line.startswith(f"{machine} "))
 
 
 def a_volume_grows(project: Project) -> None:
@@ -151,6 +147,18 @@ def a_volume_grows(project: Project) -> None:
     assert int(project.handful("ssh", "m2", size).out.split()[1].removesuffix("M")) > 1500
     assert "nothing to do" in project.handful("machines", "plan").out
     project.handful("start", "db")
+    what_nobody_knows_gets_no_file_system(project)
+
+
+def what_nobody_knows_gets_no_file_system(project: Project) -> None:
+    """Only a disk of nothing but zeros is an empty one."""
+    disk = "truncate -s 64M /root/other; echo precious | dd of=/root/other bs=1 seek=5000 conv=notrunc status=none; losetup --find --show /root/other"
+    device = project.handful("ssh", "m2", disk).out.strip()
+    script = stand_alone("prepare_volume", {"says": "x", "name": "other", "device": device})
+    refused = project.handful("ssh", "m2", f"bash -c {shlex.quote(script)} 2>&1; echo ended; dd if={device} bs=1 skip=5000 count=8 status=none").out
+    assert "the volume other is not empty, and what is on it nobody knows" in refused
+    assert refused.endswith("ended\nprecious")
+    project.handful("ssh", "m2", f"losetup --detach {device}; rm -r /root/other /var/lib/handful/disks/other")
 
 
 def a_machine_becomes_larger(project: Project) -> None:
@@ -159,7 +167,7 @@ def a_machine_becomes_larger(project: Project) -> None:
     project.save()
     assert "m1       is drained and restarted: it is cx22, and cx32 in the file" in project.handful("machines", "plan").out
     assert "It is drained and restarted for that by: handful machines apply" in project.handful("apply").out
-    with asking(f"http://{address_of(project, 'm2')}/up", "a.test") as answers:
+    with asking(f"http://{project.address_of('m2')}/up", "a.test") as answers:
         wait_until(lambda: len(answers) > 20)
         said = project.handful("machines", "apply").out
     for line in ("the other machines send nothing here any more", "stopping m1", "m1 becomes cx32", "it serves as it did"):

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from handful.artifact.script import stand_alone
+from handful.facts.told import read_told
 
 SCRIPTS = Path(__file__).parents[2] / "src" / "handful" / "scripts"
 
@@ -77,6 +81,48 @@ def test_a_machine_that_was_made_anew(told: Path) -> None:
     os.utime(told / "stacks/shop/peers", (1, 1))
     assert run(told, "wireguard").returncode == 0
     assert [line.split()[4] for line in said(told) if "peer" in line] == ["NEW"]
+
+
+def farewell(folder: Path, docker: str) -> tuple[int, dict[str, str], str]:
+    """Return how farewell.bash ends with a Docker that does so, and what it tells."""
+    tool = folder / "tools" / "docker"
+    tool.write_text(f"#!/bin/sh\n{docker}\n")
+    tool.chmod(0o755)
+    environ = {**os.environ, "HANDFUL_ROOT": str(folder), "PATH": f"{folder}/tools:{os.environ['PATH']}"}
+    script = stand_alone("farewell", {"stack": "shop"})
+    done = subprocess.run(["bash", "-s"], input=script, env=environ, capture_output=True, text=True, check=False)
+    told = read_told("m1", done.stdout) if done.returncode == 0 else {}
+    return done.returncode, told, done.stderr
+
+
+def test_what_would_be_lost_with_a_machine(told: Path) -> None:
+    """Volumes of whatever stack, those on a disk of their own apart; containers of nobody's, also stopped ones."""
+    answers = f"""case "$*" in
+      "volume ls"*) printf '%s\\n' shop.pgdata blog.files mine {"0" * 64} ;;
+      *shop.pgdata) echo {told}/disks/data/shop.pgdata ;; *inspect*) echo ;;
+      "ps --all"*) printf '%s\\n' 'shop.web-1 shop' 'stray ' ;;
+    esac"""
+    status, said_, _ = farewell(told, answers)
+    assert status == 0
+    assert said_ == {"volumes": "pgdata\nblog.files\nmine\n", "own": "blog.files\nmine\n", "stacks": "", "apps": "", "containers": "stray "}
+
+
+def test_a_docker_that_does_not_answer_says_nothing(told: Path) -> None:
+    """Nobody takes that for an empty machine."""
+    status, _, why = farewell(told, "exit 1")
+    assert status != 0
+    assert "Docker does not answer: nobody knows what is on this machine" in why
+
+
+def test_ports_that_take_a_connection(told: Path) -> None:
+    """And no others."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port, other = listener.getsockname()[1], closed.getsockname()[1]
+        script = stand_alone("try_ports", {"address": "127.0.0.1", "ports": (str(port), str(other))})
+        environ = {**os.environ, "HANDFUL_ROOT": str(told)}
+        done = subprocess.run(["bash", "-s"], input=script, env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"{port}\n")
 
 
 def test_one_address_of_two_machines_changes_nothing(told: Path) -> None:

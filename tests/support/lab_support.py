@@ -147,6 +147,11 @@ class Project:
         self.config |= {"edge": edge} if edge else {}
         self.save()
 
+    def address_of(self, machine: str) -> str:
+        """Return the address of a machine that a provider has made."""
+        listed = self.handful("machines", "list").out
+        return next(line.split()[1] for line in listed.splitlines() if line.startswith(f"{machine} "))
+
     def save(self) -> None:
         """Write handful.yml as `config` stands."""
         (self.folder / "handful.yml").write_text(
@@ -177,6 +182,11 @@ class Project:
     def doctor(self) -> str:
         """Return what `handful doctor --json` says, whether all is well or not."""
         line = [sys.executable, "-m", "handful", "doctor", "--json"]
+        return subprocess.run(line, cwd=self.folder, env=self.environ, capture_output=True, text=True, check=False, timeout=120).stdout
+
+    def audit(self) -> str:
+        """Return what `handful audit` says, whether it finds something or not."""
+        line = [sys.executable, "-m", "handful", "audit"]
         return subprocess.run(line, cwd=self.folder, env=self.environ, capture_output=True, text=True, check=False, timeout=120).stdout
 
     def at_a_terminal(self, *words: str, answers: dict[str, str], timeout: float = 120) -> str:
