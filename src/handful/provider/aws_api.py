@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 from hashlib import sha256
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from boto3.session import Session
 from botocore.config import Config
@@ -24,7 +24,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from handful.errors import MachineError
-from handful.provider.cloud import STACK
+from handful.provider.cloud import STACK, Seen, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -62,7 +62,6 @@ ADVICE = MappingProxyType({
     "DependencyViolation": "Something that is not handful's is in the stack's network: look at the console.",
 })  # fmt: skip
 
-_Seen = TypeVar("_Seen")
 
 
 class Api:
@@ -123,15 +122,9 @@ class Api:
                     return
                 time.sleep(self._poll)
 
-    def until(self, ready: Callable[[], _Seen | None], late: str, seconds: float = READY_SECONDS) -> _Seen:
-        """Return what is seen, when something is; `late` says what is not, when it took too long."""
-        deadline = time.monotonic() + seconds
-        while not (seen := ready()):
-            if time.monotonic() > deadline:
-                advice = "What was made is kept: look at the console, then: handful machines apply"
-                raise MachineError(f"AWS: {late} after {seconds:.0f} s", advice=advice)
-            time.sleep(self._poll)
-        return seen
+    def until(self, ready: Callable[[], Seen | None], late: str, seconds: float = READY_SECONDS) -> Seen:
+        """As cloud.until, at AWS."""
+        return until(ready, f"AWS: {late}", seconds, self._poll)
 
     @contextmanager
     def _told(self) -> Iterator[None]:

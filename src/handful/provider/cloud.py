@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from handful.errors import MachineError
 from handful.machine.access import Access
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SSH_PORT = 22
 UP_SECONDS = 300.0
+Seen = TypeVar("Seen")
 ADVICE = "Is it there, and at this address still? handful machines list looks at the provider."
 USUAL_RANGE = "10.114.0.0/24"
 # A stack's name and a machine's are labels of everything that is theirs, at every provider; a volume has its own, too.
@@ -111,6 +112,22 @@ def forget_host_keys(folder: Path, addresses: Iterable[str]) -> None:
 def bare_key(public: str) -> tuple[str, ...]:
     """Return kind and key of a public key, without the comment."""
     return tuple(public.split()[:2])
+
+
+def settled(ready: Callable[[], Seen | None], seconds: float, poll: float) -> Seen | None:
+    """Return what is seen once there is something to see; what is nothing, after that time."""
+    deadline = time.monotonic() + seconds
+    while not (seen := ready()) and time.monotonic() < deadline:
+        time.sleep(poll)
+    return seen
+
+
+def until(ready: Callable[[], Seen | None], late: str, seconds: float, poll: float) -> Seen:
+    """As `settled`. Raises MachineError when it took too long; `late` says what has not come."""
+    if not (seen := settled(ready, seconds, poll)):
+        advice = "What was made is kept: look at the provider's console, then: handful machines apply"
+        raise MachineError(f"{late} after {seconds:.0f} s", advice=advice)
+    return seen
 
 
 def wait_for_ssh(addresses: Mapping[str, str], say: Callable[[str], None], seconds: float = UP_SECONDS) -> None:

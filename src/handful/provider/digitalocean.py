@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from handful.errors import MachineError
 from handful.facts.servers import Estate, Server
-from handful.provider.cloud import bare_key, forget_host_keys, need_keys, remember, wait_for_ssh
+from handful.provider.cloud import bare_key, forget_host_keys, need_keys, remember, settled, until, wait_for_ssh
 from handful.provider.digitalocean_api import ENDPOINT, Api
 from handful.provider.digitalocean_volumes import ensure_volumes, remove_volumes, volumes
 
@@ -80,10 +79,8 @@ class DigitalOcean:
         if droplet["status"] == "active":
             say(f"stopping {name}")
             self._api.act(path, {"type": "shutdown"})
-            deadline = time.monotonic() + OFF_SECONDS
-            while self._droplets()[name]["status"] != "off" and time.monotonic() < deadline:
-                time.sleep(self._api.poll)
-            if self._droplets()[name]["status"] != "off":
+            # One that does not heed it is switched off.
+            if not settled(lambda: self._droplets()[name]["status"] == "off", OFF_SECONDS, self._api.poll):
                 self._api.act(path, {"type": "power_off"})
         say(f"{name} becomes {size}")
         try:
@@ -100,12 +97,8 @@ class DigitalOcean:
                 forget_host_keys(self._folder, [_server(name, droplet).address])
                 self._api.call("DELETE", f"/v2/droplets/{droplet['id']}")
                 say(f"removed {name} ({droplet['name']})")
-        deadline = time.monotonic() + ACTIVE_SECONDS
-        while there := set(names) & self._droplets().keys():
-            if time.monotonic() > deadline:
-                message = f"DigitalOcean has not removed {', '.join(sorted(there))} after {ACTIVE_SECONDS:.0f} s"
-                raise MachineError(message, advice="Look at the console, then try again.")
-            time.sleep(self._api.poll)
+        late = f"DigitalOcean has not removed {', '.join(sorted(names))}"
+        until(lambda: not set(names) & self._droplets().keys(), late, ACTIVE_SECONDS, self._api.poll)
         for name in names if volumes else ():
             remove_volumes(self._api, self._tag, name, say)
         self.estate()
@@ -161,16 +154,13 @@ class DigitalOcean:
     def _wait(self, names: Collection[str], say: Callable[[str], None]) -> None:
         """Return when droplets are active: only then they have addresses."""
         self._remove_doubles(names, say)
-        deadline = time.monotonic() + ACTIVE_SECONDS
-        while names:
+
+        def active() -> bool:
             here = self._droplets()
-            late = [name for name in names if name not in here or here[name]["status"] != "active"]
-            if not late:
-                return
-            if time.monotonic() > deadline:
-                message = f"not active after {ACTIVE_SECONDS:.0f} s: {', '.join(late)}"
-                raise MachineError(message, advice="They are kept: look at the console, then: handful machines apply")
-            time.sleep(self._api.poll)
+            return all(name in here and here[name]["status"] == "active" for name in names)
+
+        if names:
+            until(active, f"DigitalOcean has not started {', '.join(names)}", ACTIVE_SECONDS, self._api.poll)
 
     def _remove_doubles(self, names: Collection[str], say: Callable[[str], None]) -> None:
         """Names may come twice here: of two that were made at the same time by two people, the second goes."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
@@ -11,6 +10,7 @@ from urllib.parse import urlencode, urlsplit
 from urllib.request import Request, urlopen
 
 from handful.errors import MachineError
+from handful.provider.cloud import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,13 +35,15 @@ class Api:
 
     def act(self, path: str, told: Mapping[str, Any]) -> None:
         """Have something done that takes its time, and return when it is. Raises MachineError."""
-        deadline, action = time.monotonic() + ACTION_SECONDS, self.call("POST", f"{path}/actions", told)["action"]
-        while action["status"] == "in-progress":
-            if time.monotonic() > deadline:
-                message = f"DigitalOcean has not ended {told['type']} after {ACTION_SECONDS:.0f} s"
-                raise MachineError(message, advice="Look at the console, then: handful machines apply")
-            time.sleep(self.poll)
-            action = self.call("GET", f"/v2/actions/{action['id']}")["action"]
+        begun = self.call("POST", f"{path}/actions", told)["action"]
+
+        def ended() -> dict[str, Any] | None:
+            now: dict[str, Any] = self.call("GET", f"/v2/actions/{begun['id']}")["action"]
+            return None if now["status"] == "in-progress" else now
+
+        late = f"DigitalOcean has not ended {told['type']}"
+        running = begun["status"] == "in-progress"
+        action = until(ended, late, ACTION_SECONDS, self.poll) if running else begun
         if action["status"] != "completed":
             message = f"DigitalOcean could not {told['type']} ({action['status']})"
             raise MachineError(message, advice="Look at the console, then: handful machines apply")

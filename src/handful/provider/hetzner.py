@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
 from ipaddress import IPv4Network
 from types import MappingProxyType
@@ -21,7 +20,16 @@ from requests import RequestException
 from handful.errors import MachineError
 from handful.facts.servers import Estate, Server
 from handful.provider import hetzner_parts as parts
-from handful.provider.cloud import MACHINE, STACK, bare_key, forget_host_keys, need_keys, remember, wait_for_ssh
+from handful.provider.cloud import (
+    MACHINE,
+    STACK,
+    bare_key,
+    forget_host_keys,
+    need_keys,
+    remember,
+    settled,
+    wait_for_ssh,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -107,7 +115,9 @@ class Hetzner:
             if server.status == "running":
                 say(f"stopping {name}")
                 server.shutdown().wait_until_finished()
-                self._wait_off(name)
+                # One that does not heed it is switched off.
+                if not settled(lambda: self._servers()[name].status == "off", OFF_SECONDS, self._poll):
+                    server.power_off().wait_until_finished()
             say(f"{name} becomes {size}")
             try:
                 server.change_type(ServerType(name=size), upgrade_disk=False).wait_until_finished()
@@ -115,15 +125,6 @@ class Hetzner:
                 # As it was, where it could not be changed.
                 server.power_on().wait_until_finished()
         wait_for_ssh({name: self.estate().servers[name].address}, say)
-
-    def _wait_off(self, name: str) -> None:
-        """Return when a server that was asked to is off; one that does not is switched off."""
-        deadline = time.monotonic() + OFF_SECONDS
-        while (server := self._servers()[name]).status != "off":
-            if time.monotonic() > deadline:
-                server.power_off().wait_until_finished()
-                return
-            time.sleep(self._poll)
 
     def destroy(self, names: Collection[str], say: Callable[[str], None], *, volumes: bool) -> None:
         """See Provider."""
