@@ -1,9 +1,9 @@
 # Has the other machines send nothing more to this one, which is about to stop for a while; or again, where it did not.
 : "${way:?}" "${seconds:?}"
 # uses: prelude lib_proxy
-# `way`: out or back. What is under way is answered first; `seconds`: the longest that it waits for what is under way. Who asks for this machine by its own address is not told.
+# `way`: out or back. What is under way is answered first, for so many `seconds` at most. Who asks for this machine by its own address is not told.
 stat() { proxy_say admin "show stat" 2>/dev/null || true; }
-# columns NAME SUFFIX ROW: the sum of a column of the proxy's statistics, over the parts whose names end so.
+# sum COLUMN SUFFIX ROW: the sum of a column of the proxy's statistics, over the parts whose names end so.
 sum() {
   stat | awk -F, -v column="$1" -v end="$2" -v row="$3" '
     NR == 1 { for (i = 1; i <= NF; i++) if ($i == column) at = i }

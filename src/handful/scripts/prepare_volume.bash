@@ -21,10 +21,10 @@ if ! mountpoint --quiet "$place"; then
   ((status == 0)) || said=$(mkfs.ext4 -q -m 0 "$device" 2>&1) ||
     fail "the volume $name could not be given a file system" "$said" "Try there: mkfs.ext4 $device"
   # The path stays the same over boots; a machine whose volume is away comes up without it.
-  kept=$(awk -v place="$place" '$2 != place' /etc/fstab 2>/dev/null || true)
-  printf '%s\n' "$kept" | put /etc/fstab
+  # A disk that was made anew has another path.
+  { awk -v place="$place" '$2 != place' /etc/fstab 2>/dev/null || true
+    printf '%s %s auto defaults,nofail,x-systemd.before=docker.service 0 2\n' "$device" "$place"; } | put /etc/fstab
   chmod 644 /etc/fstab
-  printf '%s %s auto defaults,nofail,x-systemd.before=docker.service 0 2\n' "$device" "$place" >>/etc/fstab
   systemctl daemon-reload
   said=$(mount "$place" 2>&1) || fail "the volume $name could not be mounted" "$said" "See there: blkid $device; mount $place"
 fi

@@ -44,7 +44,7 @@ grown() {
   [[ -b $device ]] || { echo whole && return 0; }
   bytes=$(blockdev --getsize64 "$device")
   # What a file system keeps for itself is not in what stat tells: ext4 is asked.
-  read -r blocks size < <(dumpe2fs -h "$device" 2>/dev/null | awk -F: '/^Block count/ { count = $2 } /^Block size/ { print count, $2 }')
+  read -r blocks size < <(dumpe2fs -h "$device" 2>/dev/null | awk -F: '/^Block count/ { count = $2 } /^Block size/ { print count, $2 }') || true
   # Others are known by what can be used of them.
   [[ -n ${blocks:-} ]] || { read -r blocks size < <(stat --file-system --format '%b %S' "$1") && spare=$((bytes / 10)); }
   # The last piece of a device may be too small for anything.
