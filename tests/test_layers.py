@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "machine": set(),
     "plan": {"config.model", "facts.model", "facts.finding", "facts.servers", "facts.survey"},
     "artifact": {"config", "machine", "plan"},
+    "logs": {"config.values"},
     "secrets": {"config.model", "config.secrets", "machine.local"},
     "provider": {"artifact", "config", "facts.servers", "machine"},
     "run": {"artifact", "config", "facts", "machine", "plan", "secrets"},
@@ -53,7 +54,7 @@ HOMES = {
     "rich": {"report"},
     # cli/inside.py hands the terminal over to ssh: that is no conversation with a program, so no business of machine/.
     "subprocess": {"machine", "artifact", "cli/inside.py"},
-    "threading": {"run/engine.py", "run/together.py"},
+    "threading": {"agent", "run/engine.py", "run/together.py"},
     "concurrent": {"run/audit.py", "run/engine.py", "run/together.py", "secrets/vault.py"},
     "multiprocessing": set(),
     "asyncio": set(),

@@ -4,44 +4,22 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from handful.agent.codec import Zstd
 from handful.agent.collect import Collector
 from handful.agent.containers import Containers
+from handful.agent.ends import Memory
 from handful.agent.search import Query, search
 from handful.agent.store import Store
 
+if TYPE_CHECKING:
+    from conftest import Docker
+
 WEB = {"handful.stack": "shop", "handful.app": "web", "handful.release": "0001-abc", "handful.instance": "web-1"}
-
-
-class Docker:
-    """Docker's folder of containers, with the files that Docker writes."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir()
-
-    def run(self, key: str, name: str, labels: dict[str, str], **state: Any) -> Path:
-        """Start a container; return its log."""
-        path = self.folder / key / f"{key}-json.log"
-        path.parent.mkdir(exist_ok=True)
-        path.touch()
-        told = {
-            "ID": key, "Name": f"/{name}", "Config": {"Image": "x:1", "Labels": labels}, "RestartCount": 2,
-            "LogPath": f"/var/lib/docker/containers/{key}/{key}-json.log",
-            "State": {"Running": True, "Pid": 42, "StartedAt": "2026-01-01T00:00:00Z", "ExitCode": 0, "OOMKilled": False, **state},
-        }
-        (path.parent / "config.v2.json").write_text(json.dumps(told))
-        return path
-
-    def remove(self, key: str) -> None:
-        """As `docker rm`."""
-        shutil.rmtree(self.folder / key)
 
 
 def write(log: Path, text: str, number: int, *, size: int = 3000, files: int = 5) -> None:
@@ -64,23 +42,17 @@ class Agent:
 
     def __init__(self, docker: Docker, folder: Path) -> None:
         self.containers = Containers(docker.folder)
-        self.collector = Collector(Store(folder, Zstd()), {("shop", "web"): (("error", "Traceback"),)})
+        self.collector = Collector(Store(folder, Zstd()), {("shop", "web"): (("error", "Traceback"),)}, {}, Memory())
 
     def turn(self, now: float) -> None:
         """One round."""
-        self.collector.know(self.containers.look())
+        self.collector.know(self.containers.look(), now)
         self.collector.read(now)
 
 
 def kept(folder: Path, stack: str = "shop", **asked: Any) -> list[str]:
     """Return what is kept of a stack."""
     return [line["x"] for line in search(folder, Query(stack, **asked))]
-
-
-@pytest.fixture
-def docker(tmp_path: Path) -> Docker:
-    """A machine's Docker."""
-    return Docker(tmp_path / "containers")
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -187,7 +159,7 @@ def test_what_a_container_said_last_outlives_it(docker: Docker, tmp_path: Path) 
 def test_what_docker_knows_of_a_container(docker: Docker) -> None:
     """Read again only when it has changed; what is damaged is left out."""
     key = "a" * 64
-    docker.run(key, "shop.web-1", WEB, Running=False, ExitCode=137, OOMKilled=True, FinishedAt="2026-01-01T01:00:00Z")
+    docker.run(key, "shop.web-1", WEB, restarts=2, Running=False, ExitCode=137, OOMKilled=True, FinishedAt="2026-01-01T01:00:00Z")
     containers = Containers(docker.folder)
     found = containers.look()[key]
     assert (found.pid, found.exit_code, found.killed_for_memory, found.restarts, found.finished) == (0, 137, True, 2, "2026-01-01T01:00:00Z")

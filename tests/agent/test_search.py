@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
 import re
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
 
 from handful.agent import search as searching
+from handful.agent import store as storing
 from handful.agent.codec import Zstd
 from handful.agent.levels import at_least
 from handful.agent.lines import Line
@@ -116,9 +119,13 @@ def test_an_hour_that_is_packed_meanwhile(tmp_path: Path) -> None:
     store.checkpoint({}, {})
     (path,) = tmp_path.glob("shop/web/*.jsonl")
     before = path.read_bytes()
-    listed = list(searching._files(tmp_path, Query("shop")))  # between two of its steps
+    query, test = Query("shop"), searching.Test(Query("shop"))
+    listed = list(searching.files(tmp_path, query))  # between two of its steps
+    found = [piece for path in listed for piece in searching._pieces(path, query, b"")]
     store.seal(200.0, "2026-01-01T11")
-    assert [line["x"] for path in listed for line in searching._file(path, Query("shop"), None)] == list("01234")
+    later = [piece for path in listed for piece in searching._pieces(path, query, b"")]
+    for pieces in (found, later):
+        assert [line["x"] for piece in pieces for line in test.lines(piece)] == list("01234")
     path.write_bytes(before)
     assert texts(tmp_path) == list("01234")
     path.unlink()
@@ -138,3 +145,83 @@ def test_a_line_that_is_being_written_is_not_read(tmp_path: Path) -> None:
         file.write(b'{"t":"2026-01-01T10:00:01Z","x":"half needle')
     assert [line["x"] for line in search(tmp_path, Query("shop", grep="needle"))] == ["whole needle"]
     assert [line["x"] for line in search(tmp_path, Query("shop"))] == ["whole needle"]
+
+
+def told(moment: str, text: str, app: str = "web") -> tuple[Source, Line]:
+    """Return a line and who says it."""
+    return Source("shop", app, f"{app}-1"), Line(f"2026-01-01T{moment}Z", "stdout", text)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_containers_that_are_read_one_after_the_other(tmp_path: Path, *, packed: bool) -> None:
+    """Their pieces overlap in time: what is found is in the order of time all the same."""
+    store = Store(tmp_path, Zstd())
+    for instance in range(3):
+        for number in range(4000):
+            line = Line(f"2026-01-01T10:{number // 100:02}:{number % 100 * 6 // 10:02}.{number % 10}{instance}Z", "stdout", f"{number} {instance} {'x' * 100}")
+            store.append(Source("shop", "web", f"web-{instance}"), line, "", 0.0)
+    store.checkpoint({}, {})
+    if packed:
+        store.seal(200.0, "2026-01-01T11")
+    found = list(search(tmp_path, Query("shop")))
+    assert len(found) == 12000
+    assert [line["t"] for line in found] == sorted(line["t"] for line in found)
+    assert len(list(searching._pieces(next(iter(searching.files(tmp_path, Query("shop")))), Query("shop"), b""))) > 5
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_last_ones_are_the_end_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Whatever is asked for, over packed and open hours, small pieces, and lines of the same moment."""
+    monkeypatch.setattr(storing, "FRAME_BYTES", 2000)
+    monkeypatch.setattr(searching, "FRAME_BYTES", 2000)
+    chance = random.Random(seed)  # noqa: S311  # a test
+    store = Store(tmp_path, Zstd())
+    for number in range(600):
+        app = chance.choice(("web", "db", "job"))
+        # Late ones, in any order, of few moments.
+        moment = f"{10 + number // 200}:{chance.randrange(20):02}:00"
+        store.append(*told(moment, f"{number} {chance.choice(('hit', 'miss'))}", app), chance.choice(LEVELS), 0.0)
+        if number == 400:
+            store.checkpoint({}, {})
+            store.seal(200.0, "2026-01-01T11")
+    store.checkpoint({}, {})
+    for asked in ({}, {"grep": "hit"}, {"apps": ("web",)}, {"apps": ("job", "web"), "levels": at_least("error")}, {"since": "2026-01-01T10:05", "until": "2026-01-01T12:03"}, {"regex": "7.*hit"}, {"grep": "none"}):
+        query = Query("shop", **asked)  # type: ignore[arg-type]
+        everything = list(search(tmp_path, query))
+        for count in (1, 2, 17, 200, 1000):
+            assert last(tmp_path, query, count) == everything[-count:]
+
+
+def test_an_hour_is_not_held_in_memory(tmp_path: Path) -> None:
+    """200,000 lines, packed in many pieces: all of them are gone through, and the last ones found, with little."""
+    store = Store(tmp_path, Zstd())
+    for number in range(200_000):
+        store.append(*told(f"10:{number // 4000:02}:{number // 67 % 60:02}.{number:06}", f"line {number} of some length, as lines are"), "info", 0.0)
+        if number % 50_000 == 49_999:
+            store.checkpoint({}, {})
+            store.seal(200.0, "2026-01-01T11")
+    assert len(list(tmp_path.glob("shop/web/*.zst"))) == 4
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in search(tmp_path, Query("shop"))) == 200_000
+        assert len(last(tmp_path, Query("shop"), 100)) == 100
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 * 1024**2
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"{}", b"\xff" * 100])
+def test_an_index_that_is_damaged(tmp_path: Path, damage: bytes) -> None:
+    """Its hour is left out, which is told; the others are found."""
+    store = Store(tmp_path, Zstd())
+    for hour in (10, 11):
+        store.append(*told(f"{hour}:00:00", f"of {hour}"), "info", 0.0)
+    store.checkpoint({}, {})
+    store.seal(200.0, "2026-01-01T12")
+    (tmp_path / "shop/web/2026-01-01T10.idx").write_bytes(damage)
+    assert searching.damaged(tmp_path, Query("shop")) == [tmp_path / "shop/web/2026-01-01T10.jsonl.zst"]
+    assert texts(tmp_path) == ["of 11"]
+    assert [line["x"] for line in last(tmp_path, Query("shop"), 5)] == ["of 11"]
+    assert counts(tmp_path, Query("shop")) == {"2026-01-01T11:00": {"info": 1}}
+    assert searching.damaged(tmp_path, Query("shop", since="2026-01-01T11")) == []

@@ -141,7 +141,7 @@ def test_where_a_release_comes_from_stays_in_its_comment(git: str, reference: st
 
 def test_a_script_stands_alone() -> None:
     """With its values above its libraries."""
-    script = stand_alone("logs", {"stack": "shop", "app": "web", "follow": "", "since": "", "lines": "10"})
+    script = stand_alone("setup_logs", {"stack": "shop", "text": "{}"})
     assert script == (
         "stack=shop\napp=web\nfollow=''\nsince=''\nlines=10\n"
         f"{source('prelude')}\n{source('lib_instances')}\n{source('logs')}"

@@ -170,7 +170,7 @@ OVERLAYS = [
         "apps: {web: {protocol: tcp}}\n",
         ["environments/stage.yml:1:24: app `web` has `domains`, so its protocol must be http, not tcp"],
     ),
-    ("logs: {}\n", ["environments/stage.yml:1:1: `logs`: handful does not keep logs yet: `handful logs` reads what Docker has"]),
+    ("logs: {keep: 14}\n", ["environments/stage.yml:1:14: `keep` is 14, but must be a number of hours or days, like 12h or 14d"]),
     ("- a\n", ["environments/stage.yml:1:1: this file must be a map of keys, like `project: shop`"]),
     (
         "project: a-project-with-a-name-of-36-letters\n",

@@ -12,14 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handful.config.load import load
-from handful.config.model import LATER
 from handful.config.shape import parts
 from handful.config.tree import Node, idle_nulls, merge
 from handful.config.yaml import read
 from handful.errors import ConfigError
 
 LINES = (Path(__file__).parent / "files" / "shop.yml").read_text().splitlines()
-KEYS = sorted({key for _, part in parts() for key in part.model_fields} | {key.split(".")[-1] for key in LATER})
+KEYS = sorted({key for _, part in parts() for key in part.model_fields})
 NAMES = ["web", "db", "m1", "A", "Web", "", "<<", "[key]", "SameImage", "handful.yml", "\n", "a b"]
 WORDS = ["web", "db", "m1", "lab", "host", "tcp", "rolling", "10s", "0s", "1g", "/", "/a", "..", "'", "a.b", "--rm"]
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.sampled_from(WORDS), st.text(max_size=5))

@@ -53,7 +53,7 @@ def project(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> Iterato
 WIPE = """
 docker rm -f $(docker ps -aq --filter label=handful.stack=STACK) 2>/dev/null
 docker network rm handful-STACK
-rm -rf /var/lib/handful/stacks/STACK /var/lib/handful/names/STACK /var/lib/handful/proxy/conf/50-STACK.*
+rm -rf /var/lib/handful/stacks/STACK /var/lib/handful/names/STACK /var/lib/handful/logs/STACK /var/lib/handful/proxy/conf/50-STACK.*
 sed -i '/ STACK\\./d' /var/lib/handful/proxy/conf/routes.map
 ls /var/lib/handful/stacks/*/reach/* >/dev/null 2>&1 || rm -f /var/lib/handful/proxy/conf/20-ready.cfg
 [ -s /var/lib/handful/proxy/conf/routes.map ] || rm -f /var/lib/handful/proxy/conf/10-edge.cfg

@@ -44,7 +44,7 @@ def outcome(told: Mapping[str, Any], folder: Path, *, history: bool = False) -> 
     """Return what a situation leads to, as it is written in its file."""
     config = _config(told["config"], folder)
     machines = {name: told.get("facts", {}).get(name, {}) for name in config.machines}
-    facts = {name: bare(name) if change == "bare" else ready(name) for name, change in machines.items()}
+    facts = {name: bare(name) if change == "bare" else ready(name, STACK, config) for name, change in machines.items()}
     for act in told.get("past", []):
         act = {"command": act} if isinstance(act, str) else act
         then = _config(_merged(told["config"], act.get("config", {})), folder)

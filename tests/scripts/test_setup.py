@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +13,7 @@ from script_tap import Answer
 from script_traffic import Traffic
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from script_machine import Machine
@@ -161,3 +165,64 @@ def test_the_versions_of_the_parts_are_written_last(machine: Machine) -> None:
     machine.set_up()
     assert machine.alone("setup_done", machine='{"format":1}').code == 0
     assert (machine.root / "machine.json").read_text() == '{"format":1}\n'
+
+
+AGENT = "handful/agent:1"
+
+
+@contextlib.contextmanager
+def held(machine: Machine) -> Iterator[None]:
+    """Hold the lock that an agent which has begun holds."""
+    folder = machine.root / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def test_the_agent_sees_all_and_may_change_nothing(ready: Machine) -> None:
+    """No capabilities, nothing to write to but its logs, a hard limit of memory; and its logs are root's."""
+    ready.docker.images[AGENT] = Behaviour(port=None)
+    with held(ready):
+        said = ready.alone("setup_agent", image=AGENT)
+    assert said.code == 0, said
+    container = ready.docker.containers["handful-agent"]
+    told = {name: container.options[name] for name in ("network", "pid", "cgroupns", "memory", "cap-drop", "security-opt", "restart", "log-driver")}
+    assert told == {
+        "network": ["host"], "pid": ["host"], "cgroupns": ["host"], "memory": ["96m"], "cap-drop": ["ALL"],
+        "security-opt": ["no-new-privileges"], "restart": ["always"], "log-driver": ["json-file"],
+    }
+    assert "read-only" in container.options
+    assert [re.sub(",rslave$", "", each) for each in container.options["volume"]] == ["/:/host:ro", f"{ready.root}/logs:/logs"]
+    assert container.command == ("collect", "--root", f"/host{ready.root}", "--containers", f"/host{ready.docker.folder}/containers")
+    assert (ready.root / "logs").stat().st_mode & 0o777 == 0o700
+
+
+def test_an_agent_that_runs_is_left_alone_and_another_image_replaces_it(ready: Machine) -> None:
+    """The old one is asked to end first, so that it writes down how far it has read."""
+    ready.docker.images |= {AGENT: Behaviour(port=None), "handful/agent:2": Behaviour(port=None)}
+    with held(ready):
+        assert ready.alone("setup_agent", image=AGENT).code == 0
+        first = ready.docker.containers["handful-agent"].id
+        assert ready.alone("setup_agent", image=AGENT).code == 0
+        assert ready.docker.containers["handful-agent"].id == first
+        ready.tap.calls.clear()
+        assert ready.alone("setup_agent", image="handful/agent:2").code == 0
+    assert ready.docker.containers["handful-agent"].image == "handful/agent:2"
+    calls = [line.split()[1] for line in ready.tap.lines("docker ") if line.split()[1] in {"stop", "rm", "run"}]
+    assert calls == ["stop", "rm", "run"]
+
+
+def test_an_agent_that_does_not_begin_is_told(ready: Machine) -> None:
+    """With what it said: an image whose Python is too old, say."""
+    ready.docker.images[AGENT] = Behaviour(port=None, says="SyntaxError: invalid syntax\n")
+    said = ready.alone("setup_agent", image=AGENT)
+    assert said.failed["text"] == "the agent did not start in 10 s"
+    assert "SyntaxError" in said.failed["detail"]
+
+
+def test_what_the_agent_is_told_of_a_stack(ready: Machine) -> None:
+    """A file, whole, which it reads by itself."""
+    text = '{"machine": "m1", "levels": {"web": {"error": ["it\'s $(bad)"]}}}'
+    assert ready.alone("setup_logs", stack="shop", text=text).code == 0
+    assert (ready.root / "stacks/shop/agent.json").read_text() == f"{text}\n"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 # Options of `docker run` that stand alone; every other takes the next word.
 FLAGS = frozenset({"detach", "rm", "interactive", "tty", "read-only", "init", "privileged"})
 KNOWN = frozenset({
-    "name", "label", "network", "ip", "restart", "env", "env-file", "log-opt", "dns", "dns-search", "dns-option",
+    "name", "label", "network", "ip", "restart", "env", "env-file", "log-opt", "log-driver", "pid", "cgroupns", "cap-drop", "security-opt", "memory-swap", "dns", "dns-search", "dns-option",
     "memory", "cpus", "volume", "stop-timeout", "entrypoint", "user", "stop-signal", "ulimit", "cap-add",
 })
 LONGEST_LINE = 64 * 1024

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from handful.facts.model import AppState, Container, Facts
+from handful.facts.model import AppState, Container, Facts, StackState
+from handful.plan.agent import agent_text
 from handful.plan.back import way_back
 from handful.plan.model import AppSource, ImageSource, Intent, Plan, Step, Work
 from handful.plan.order import image_owner
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from handful.config.model import Config
 
 GIGABYTE = 1024**3
-IMAGES = {"proxy": "handful/system/proxy:1", "names": "handful/system/names:1"}
+IMAGES = {"proxy": "handful/system/proxy:1", "names": "handful/system/names:1", "agent": "handful/system/agent:1"}
 NOBODY: Mapping[str, str] = {}
 
 
@@ -33,15 +34,16 @@ def bare(machine: str) -> Facts:
     )
 
 
-def ready(machine: str) -> Facts:
-    """Return a machine that this handful has set up."""
+def ready(machine: str, stack: str = "", config: Config | None = None) -> Facts:
+    """Return a machine that this handful has set up; with a config, its agent knows how the stack's logs are kept."""
     parts = tuple(
         Container(f"handful-{part}", image, running=True, part=part, restart="always")
         for part, image in IMAGES.items()
     )
-    versions = {"format": 1, "handful": "0.1.0", "parts": {"network": 3, "names": 1, "proxy": 4}}
+    versions = {"format": 1, "handful": "0.1.0", "parts": {"network": 3, "names": 1, "proxy": 4, "agent": 1}}
+    told = {stack: StackState(agent=agent_text(config, machine))} if config is not None else {}
     return replace(
-        bare(machine), containers=parts, images=tuple(IMAGES.values()), parts=versions, service_range_local=True
+        bare(machine), containers=parts, images=tuple(IMAGES.values()), parts=versions, service_range_local=True, stacks=told
     )
 
 
@@ -146,6 +148,11 @@ def _setup_part(facts: Facts, step: Step, work: Work) -> Facts:
     others = tuple(each for each in facts.containers if each.part != part)
     mine = Container(f"handful-{part}", step.values["image"], running=True, part=part, restart="always")
     return replace(facts, containers=(*others, mine))
+
+
+def _setup_logs(facts: Facts, step: Step, work: Work) -> Facts:
+    del work
+    return _stack(facts, step.values["stack"], agent=step.values["text"])
 
 
 def _setup_done(facts: Facts, step: Step, work: Work) -> Facts:
@@ -320,7 +327,8 @@ def _remove_app(facts: Facts, step: Step, work: Work) -> Facts:
 
 
 STEPS: Mapping[str, Callable[[Facts, Step, Work], Facts]] = {
-    "setup_network": _setup_network, "setup_names": _setup_part, "setup_proxy": _setup_part,
+    "setup_network": _setup_network, "setup_names": _setup_part, "setup_proxy": _setup_part, "setup_agent": _setup_part,
+    "setup_logs": _setup_logs,
     "setup_done": _setup_done, "ensure_network": _ensure_network, "place_app": _place_app, "reach_app": _reach_app, "await_word": _await_word, "switch_together": _switch_together, "maintenance": _maintenance,
     "keep_hours": _keep_hours, "replace_release": _replace_release, "mend_app": _mend_app, "mend_names": _mend_names, "receive_release": _receive_release, "run_release": _run_release, "stop_app": _stop_app, "remove_app": _remove_app,
 }

@@ -57,20 +57,42 @@ class Usage:
 
 def usage(proc: Path, cgroup: Path, pid: int) -> Usage | None:
     """Return what the container of a process uses; None when it has ended. `cgroup` is where cgroups are mounted."""
-    try:
-        lines = (proc / str(pid) / "cgroup").read_text().splitlines()
-    except OSError:
+    paths = _paths(proc, pid)
+    if not paths:
         return None
-    paths = {}
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        for controller in controllers.split(","):
-            paths[controller] = path.lstrip("/")
     networks = tuple(_networks(proc / str(pid) / "net" / "dev"))
     # On a hybrid machine v2 is there as well, and has no controllers.
     if "memory" in paths:
         return _v1(cgroup, paths, networks)
     return _v2(cgroup / paths.get("", ""), networks)
+
+
+def cgroup_path(proc: Path, pid: int) -> str:
+    """Return the cgroup of a process as cAdvisor names it: /docker/ID, /system.slice/docker-ID.scope."""
+    paths = _paths(proc, pid)
+    return "/" + paths.get("memory", paths.get("", ""))
+
+
+def memory_of(proc: Path, cgroup: Path, pid: int) -> tuple[int, int] | None:
+    """Return the memory that counts towards a container's limit, and the limit (0: none); None when it is not known."""
+    paths = _paths(proc, pid)
+    if "memory" in paths:
+        folder = cgroup / "memory" / paths["memory"]
+        used, limit = _number(folder / "memory.usage_in_bytes"), _number(folder / "memory.limit_in_bytes")
+    else:
+        folder = cgroup / paths.get("", "")
+        used, limit = _number(folder / "memory.current"), _number(folder / "memory.max")
+    return None if used is None or limit is None else (used, 0 if limit >= NO_LIMIT else limit)
+
+
+def _paths(proc: Path, pid: int) -> dict[str, str]:
+    """Return the path of a process in each hierarchy, "" for that of v2; nothing when it has ended."""
+    paths = {}
+    for line in _lines(proc / str(pid) / "cgroup"):
+        _, controllers, path = line.split(":", 2)
+        for controller in controllers.split(","):
+            paths[controller] = path.lstrip("/")
+    return paths
 
 
 def _v2(folder: Path, networks: tuple[Network, ...]) -> Usage:

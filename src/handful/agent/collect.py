@@ -4,81 +4,105 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import astuple, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+from handful.agent.ends import STREAM, Known, Memory, gone, life, now_told
 from handful.agent.levels import level_of
-from handful.agent.lines import Joiner
+from handful.agent.lines import Joiner, Line
+from handful.agent.store import Source
 from handful.agent.tail import Mark, Tail
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from handful.agent.containers import Container
-    from handful.agent.lines import Line
-    from handful.agent.store import Source, Store
+    from handful.agent.store import Store
+
+    # (stack, app) → (level, words), as `level_of` takes them.
+    Rules = Mapping[tuple[str, str], Sequence[tuple[str, str]]]
+    # Takes what a container writes to stdout, instead of the store.
+    Takes = Callable[[bytes], None]
 
 CHECKPOINT_SECONDS = 1.0
-# Of one container in one round, so that one that floods does not keep the others waiting.
-MOST_CHUNKS = 16
+# The key, in a checkpoint, of when an agent first looked here.
+SINCE = ""
+GAP = "lines may be missing here: Docker had removed them before they were read"
 
 
 @dataclass
 class Reading:
-    """A container whose log is read."""
+    """A container whose log is read; `takes`: who is given what it writes to stdout. `behind`: there is more."""
 
     source: Source
     tail: Tail
     joiner: Joiner
+    takes: Takes | None
     gone: bool = False
+    behind: bool = True
 
 
 class Collector:
-    """Reads all logs of a machine into a store. `rules`: levels by app, as `level_of` takes them.
+    """Reads all logs of a machine into a store, and says there when a container began and ended.
 
+    `rules` are the levels of the apps' own words; `parts`: who takes what a part of handful's writes to stdout.
     `lines` counts what was kept by (stack, app, level), `gaps` how often something may have been lost.
     """
 
-    def __init__(self, store: Store, rules: Mapping[tuple[str, str], Sequence[tuple[str, str]]]) -> None:
+    def __init__(self, store: Store, rules: Rules, parts: Mapping[str, Takes], memory: Memory) -> None:
         """Nothing is read yet."""
-        self._store, self._rules = store, rules
+        self._store, self.rules, self._parts, self._memory = store, rules, parts, memory
         self._readings: dict[str, Reading] = {}
         self._checkpoint = 0.0
         self._dirty = False
         self.lines: Counter[tuple[str, str, str]] = Counter()
         self.gaps: Counter[tuple[str, str]] = Counter()
+        told = dict(store.known)
+        self._since: str = told.pop(SINCE, "") or now_told(time.time())
+        self._known = {key: Known(Source(*source), *rest) for key, (source, *rest) in told.items()}
 
-    def know(self, containers: Mapping[str, Container]) -> None:
+    def know(self, containers: Mapping[str, Container], now: float) -> None:
         """Take up those that have come, and let go of those that are gone once they are read to their end."""
         for key, container in containers.items():
-            if key not in self._readings and container.log is not None:
+            if key not in self._readings:
                 tail = Tail(container.log, self._store.marks.get(key, Mark()))
-                self._readings[key] = Reading(container.source, tail, Joiner(self._store.begun.get(key, {})))
+                joiner = Joiner(self._store.begun.get(key, {}))
+                self._readings[key] = Reading(container.source, tail, joiner, self._parts.get(container.part))
+            self._live(key, container, now)
         for key, reading in self._readings.items():
             reading.gone = key not in containers
+        for key in [key for key in self._known if key not in containers and key not in self._readings]:
+            self._left(key, self._known.pop(key), now)
 
-    def read(self, now: float) -> int:
+    def read(self, now: float, changed: Collection[str] | None = None) -> int:
         """Read what there is, and hand it to the store; return how many lines that were.
 
-        `now` is on a clock that nobody sets.
+        `now` is on a clock that nobody sets. `changed`: the containers that have written; None: any may have.
         """
         count = 0
         for key, reading in tuple(self._readings.items()):
-            found = self._read(reading, now)
-            count += found
-            if reading.gone and not found:
-                count += self._ended(key, reading, now)
+            if changed is None or reading.behind or reading.gone or key in changed:
+                found = self._read(key, reading, now)
+                count += found
+                if reading.gone and not found:
+                    count += self._ended(key, reading, now)
         self._store.flush()
         self._dirty |= count > 0
         if self._dirty and now - self._checkpoint >= CHECKPOINT_SECONDS:
             self.checkpoint(now)
         return count
 
+    @property
+    def behind(self) -> bool:
+        """Whether there is more to be read at once."""
+        return any(reading.behind for reading in self._readings.values())
+
     def checkpoint(self, now: float) -> None:
         """Write down how far all was read."""
         marks = {key: reading.tail.mark for key, reading in self._readings.items()}
         begun = {key: waiting for key, reading in self._readings.items() if (waiting := reading.joiner.waiting)}
-        self._store.checkpoint(marks, begun)
+        known: dict[str, Any] = {key: astuple(each) for key, each in self._known.items()}
+        self._store.checkpoint(marks, begun, {**known, SINCE: self._since})
         self._checkpoint, self._dirty = now, False
         self._store.seal(now, time.strftime("%Y-%m-%dT%H", time.gmtime()))
 
@@ -87,19 +111,48 @@ class Collector:
         for reading in self._readings.values():
             reading.tail.close()
 
-    def _read(self, reading: Reading, now: float) -> int:
+    def _live(self, key: str, container: Container, now: float) -> None:
+        """Say what is new of a container's life."""
+        known = self._known.get(key)
+        if known is not None and (known.started, known.finished) == (container.started, container.finished):
+            return
+        for line, level in life(known, container, self._memory, self._since):
+            self._keep(container.source, line, now, level)
+        self._known[key] = Known(container.source, container.started, container.finished)
+        self._dirty = True
+
+    def _left(self, key: str, known: Known, now: float) -> None:
+        """Say of a container that is gone what was not seen of it."""
+        moment = now_told(time.time())
+        for line, level in gone(key, known, self._memory, moment):
+            self._keep(known.source, line, now, level)
+        if not known.whole and key in self._store.marks:
+            self._gap(known.source, 1, now)
+        self._dirty = True
+
+    def _read(self, key: str, reading: Reading, now: float) -> int:
         gaps, count = reading.tail.gaps, 0
         reading.tail.look()
-        for _ in range(MOST_CHUNKS):
-            before = reading.tail.mark
-            for record in reading.tail.read():
-                for line in reading.joiner.feed(record):
-                    self._keep(reading.source, line, now)
-                    count += 1
-            if before == reading.tail.mark:
-                break
+        before = reading.tail.mark
+        for record in reading.tail.read():
+            count += self._take(reading, record, now)
+        # One chunk in each round: there may be more, and others have their turn first.
+        reading.behind = before != reading.tail.mark
         if reading.tail.gaps > gaps:
-            self.gaps[reading.source.stack, reading.source.app] += reading.tail.gaps - gaps
+            self._gap(reading.source, reading.tail.gaps - gaps, now)
+        if (known := self._known.get(key)) is not None and (read := known.read(behind=reading.behind)) is not known:
+            self._known[key], self._dirty = read, True
+        return count
+
+    def _take(self, reading: Reading, record: bytes, now: float) -> int:
+        """Keep the lines of a record; return how many."""
+        if reading.takes is not None and b'"stream":"stdout"' in record[-100:]:
+            reading.takes(record)
+            return 1
+        count = 0
+        for line in reading.joiner.feed(record):
+            self._keep(reading.source, line, now)
+            count += 1
         return count
 
     def _ended(self, key: str, reading: Reading, now: float) -> int:
@@ -109,10 +162,18 @@ class Collector:
             self._keep(reading.source, line, now)
         reading.tail.close()
         del self._readings[key]
+        if (known := self._known.get(key)) is not None:
+            # To its end, whether or not it was seen how it ended.
+            self._known[key] = replace(known, whole=True)
         self._dirty = True
         return len(rest)
 
-    def _keep(self, source: Source, line: Line, now: float) -> None:
-        level = level_of(line.text, self._rules.get((source.stack, source.app), ()))
+    def _gap(self, source: Source, count: int, now: float) -> None:
+        self.gaps[source.stack, source.app] += count
+        self._keep(source, Line(now_told(time.time()), STREAM, GAP), now, "warn")
+
+    def _keep(self, source: Source, line: Line, now: float, level: str | None = None) -> None:
+        if level is None:
+            level = level_of(line.text, self.rules.get((source.stack, source.app), ()))
         self._store.append(source, line, level, now)
         self.lines[source.stack, source.app, level] += 1

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from handful.agent.store import Source
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 # Of those that are nobody's of handful's.
@@ -21,22 +22,28 @@ SHORT = 12
 
 @dataclass(frozen=True)
 class Container:
-    """A container, running or not; `log` is the file that Docker writes to now, None with another log driver.
+    """A container, running or not; `log` is the file that Docker writes to, with its driver json-file.
 
-    `pid` is 0 where it does not run; times are as Docker has them.
+    `pid` is 0 where it does not run; times are as Docker has them. `health`: healthy, unhealthy, starting; "": nobody
+    looks. `part`: which of handful's own it is.
     """
 
     id: str
     name: str
     image: str
     source: Source
-    log: Path | None
+    log: Path
     pid: int = 0
     started: str = ""
     finished: str = ""
     exit_code: int = 0
     killed_for_memory: bool = False
     restarts: int = 0
+    running: bool = False
+    health: str = ""
+    part: str = ""
+    # Of the app, as handful counts them; "" for commands beside them, and what is not handful's.
+    instance: str = ""
 
 
 class Containers:
@@ -47,8 +54,19 @@ class Containers:
         self._folder = folder
         self._known: dict[str, tuple[tuple[int, int], Container]] = {}
 
-    def look(self) -> dict[str, Container]:
-        """Return all that are there, by their id. One that is being made or removed at this moment may be missing."""
+    def look(self, changed: Iterable[str] | None = None) -> dict[str, Container]:
+        """Return all that are there, by their id. One that is being made or removed at this moment may be missing.
+
+        `changed`: only these are looked at anew.
+        """
+        if changed is not None:
+            for key in changed:
+                found = self._one(self._folder / key)
+                if found is None:
+                    self._known.pop(key, None)
+                else:
+                    self._known[key] = found
+            return self._told()
         try:
             folders = sorted(self._folder.iterdir())
         except FileNotFoundError:
@@ -84,20 +102,26 @@ def _read(path: Path) -> Container | None:
         told = json.loads(path.read_bytes())
         labels, state = told["Config"].get("Labels") or {}, told["State"]
         name = told["Name"].removeprefix("/")
-        log = told.get("LogPath") or ""
+        # Docker writes it down only when the container has started: one of a moment may be gone by then.
+        log = told.get("LogPath") or f"{told['ID']}-json.log"
         return Container(
             id=told["ID"],
             name=name,
             image=told["Config"]["Image"],
             source=_source(name, labels),
             # As seen from the machine: here, the folder may be elsewhere.
-            log=path.parent / log.rpartition("/")[2] if log else None,
+            log=path.parent / log.rpartition("/")[2],
             pid=state["Pid"] if state["Running"] else 0,
             started=state.get("StartedAt", ""),
             finished=state.get("FinishedAt", ""),
             exit_code=state.get("ExitCode", 0),
             killed_for_memory=state.get("OOMKilled", False),
             restarts=told.get("RestartCount", 0),
+            # While it waits for its next start, Docker calls it running.
+            running=state["Running"] and not state.get("Restarting"),
+            health=(state.get("Health") or {}).get("Status", ""),
+            part=labels.get("handful.part", ""),
+            instance=labels.get("handful.instance", ""),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

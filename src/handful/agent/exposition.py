@@ -7,22 +7,33 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 @dataclass
 class Metric:
-    """A metric and its samples: (labels, value). What cannot be measured is left out, not told as 0."""
+    """A metric and its samples: (suffix, labels, value). What cannot be measured is left out, not told as 0.
+
+    Only a histogram has suffixes: _bucket, _sum, _count.
+    """
 
     name: str
-    kind: Literal["counter", "gauge"]
+    kind: Literal["counter", "gauge", "untyped", "histogram"]
     help: str
-    samples: list[tuple[Mapping[str, str], float]] = field(default_factory=list)
+    samples: list[tuple[str, Mapping[str, str], float]] = field(default_factory=list)
 
     def add(self, value: float | None, **labels: str) -> None:
         """Add a sample; None: it is not known."""
         if value is not None:
-            self.samples.append((labels, value))
+            self.samples.append(("", labels, value))
+
+    def add_histogram(self, bounds: Sequence[float], counts: Sequence[int], total: float, **labels: str) -> None:
+        """Add a histogram: how many are up to each bound, and above the last one; the sum of all."""
+        so_far = 0
+        for bound, count in zip((*bounds, math.inf), counts, strict=True):
+            so_far += count
+            self.samples.append(("_bucket", {**labels, "le": _number(bound)}, so_far))
+        self.samples += [("_sum", labels, total), ("_count", labels, so_far)]
 
 
 def text(metrics: Iterable[Metric]) -> str:
@@ -31,7 +42,9 @@ def text(metrics: Iterable[Metric]) -> str:
     for metric in metrics:
         if metric.samples:
             lines += [f"# HELP {metric.name} {metric.help}", f"# TYPE {metric.name} {metric.kind}"]
-            lines += [f"{metric.name}{_labels(labels)} {_number(value)}" for labels, value in metric.samples]
+            lines += [
+                f"{metric.name}{suffix}{_labels(labels)} {_number(value)}" for suffix, labels, value in metric.samples
+            ]
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -3,8 +3,8 @@
     STACK/APP/2026-01-31T12.jsonl        the hour that is written to: one JSON object a line
     STACK/APP/2026-01-31T12.jsonl.zst    one that is over: frames of some 256 KiB that stand alone
     STACK/APP/2026-01-31T12.idx          where its frames begin, and how many lines of which level each minute has
-    checkpoint                           how far each container was read, which lines had only begun, and how long each
-                                         open file was then; checkpoint.before: the one before it
+    checkpoint                           how far each container was read, which lines had only begun, what was said of
+                                         it, and how long each open file was then; checkpoint.before: the one before it
 
 What was appended after the last checkpoint is cut off when the next agent begins, and read again from Docker's own
 files: so each line is there once.
@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from handful.agent.codec import dumps
+from handful.agent.lines import loads
 from handful.agent.tail import Mark
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 FRAME_BYTES = 256 * 1024
 OPEN, INDEX, CHECKPOINT, BEFORE = ".jsonl", ".idx", "checkpoint", "checkpoint.before"
 # An open file that has become so large is packed before its hour is over.
-MOST_OPEN = 128 * 1024 * 1024
+MOST_OPEN = 32 * 1024 * 1024
 # An hour that is over is packed when nobody has written to it for so long.
 QUIET_SECONDS = 120.0
 HOUR, MINUTE = len("2026-01-31T12"), len("2026-01-31T12:00")
@@ -66,6 +67,7 @@ class Store:
         told = read_object(folder / CHECKPOINT) or read_object(folder / BEFORE)
         self.marks: dict[str, Mark] = {key: Mark(*mark) for key, mark in told.get("marks", {}).items()}
         self.begun: dict[str, dict[str, list[str]]] = told.get("begun", {})
+        self.known: dict[str, Any] = told.get("known", {})
         self._hours: dict[str, Hour] = {}
         self._recover(told.get("sizes", {}))
 
@@ -89,10 +91,14 @@ class Store:
                 hour.size += len(data)
                 hour.waiting.clear()
 
-    def checkpoint(self, marks: Mapping[str, Mark], begun: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+    def checkpoint(
+        self, marks: Mapping[str, Mark], begun: Mapping[str, Mapping[str, Sequence[str]]],
+        known: Mapping[str, Any] | None = None,
+    ) -> None:
         """Write down how far each container was read, after all that was appended until now is on the disk.
 
-        `begun`: lines that have not ended, by container and stream: since when, and what there is of them.
+        `begun`: lines that have not ended, by container and stream: since when, and what there is of them. `known`:
+        what else the next agent is to know, as JSON.
         """
         self.flush()
         for hour in self._hours.values():
@@ -103,7 +109,7 @@ class Store:
         path = self._folder / CHECKPOINT
         if path.exists():
             path.replace(self._folder / BEFORE)
-        _put(path, dumps({"marks": written, "begun": begun, "sizes": sizes}))
+        _put(path, dumps({"marks": written, "begun": begun, "known": known or {}, "sizes": sizes}))
 
     def seal(self, now: float, hour_now: str) -> list[Path]:
         """Pack hours that are over, or too large; a checkpoint must have covered them. Return the packed files.
@@ -153,7 +159,7 @@ def pack(path: Path, codec: Codec) -> Path:
     with fresh.open("wb") as file:
         for block in _blocks(path):
             frame = codec.pack(block)
-            records = [json.loads(record) for record in block.splitlines()]
+            records = [loads(record) for record in block.splitlines()]
             times = [record["t"] for record in records]
             frames.append([offset, len(frame), min(times), max(times), len(records)])
             for record in records:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# At once, so that a machine that has been silent does not fill the memory.
-CHUNK_BYTES = 1 << 20
+# At once, so that a log of which much is unread neither fills the memory nor keeps the others waiting.
+CHUNK_BYTES = 1 << 18
 MOST_SIBLINGS = 100
 SIGN_BYTES = 128
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from handful.cli.main import Asked
     from handful.config.load import Loaded
+    from handful.machine.access import Access
     from handful.plan.model import Intent
     from handful.run.engine import Operator
     from handful.run.project import Project
@@ -64,6 +65,13 @@ def open_project(environment: str | None = None) -> Project:
     config = with_private(loaded.config, machines)
     vault = open_vault(loaded, variables)
     return Project(config, loaded.stack, loaded.folder, machines, variables, vault, terminal=terminal)
+
+
+def chosen(project: Project, machine: str | None) -> list[Access]:
+    """Return how the machine of --machine is reached, or all. Raises UsageError."""
+    if machine not in {None, *project.machines}:
+        raise UsageError(f"there is no machine {machine}", advice=f"There are: {', '.join(project.machines)}.")
+    return [access for name, access in project.machines.items() if machine in {None, name}]
 
 
 def open_vault(loaded: Loaded, variables: Mapping[str, str]) -> Vault:

@@ -34,7 +34,7 @@ def prune_command(*, dry: bool, older: str) -> None:
     def show(machine: str, line: str) -> None:
         click.echo(f"{machine:<8} {line if line == nothing else f'{would} {line}'}")
 
-    stream(project.machines.values(), script, show, merge=False)
+    stream(project.machines.values(), script, show)
     there = {image for each in facts_of(project).values() for image in each.images}
     try:
         for name, size in leftovers(project.stack, there, seconds).items():

@@ -48,6 +48,7 @@ def _all(config: Config, folder: Path) -> Iterator[Problem]:
     yield from _shared_volumes(config)
     yield from _shared_routes(config)
     yield from _edges(config)
+    yield from _levels(config)
 
 
 def _machines(config: Config) -> Iterator[Problem]:
@@ -155,3 +156,10 @@ def _shared_routes(config: Config) -> Iterator[Problem]:
                 both = f"apps {code(holder[1])} and {code(name)} both take {domain}{app.path}"
                 relies = ((*holder[:2], "path"), (*spot[:2], "path"))
                 yield Problem(spot, f"{both}: give one of them a different `path`", relies, others=(holder,))
+
+
+def _levels(config: Config) -> Iterator[Problem]:
+    for name in config.logs.levels:
+        if name not in config.apps:
+            spot = ("logs", "levels", name, KEY)
+            yield Problem(spot, no_such("app", name, list(config.apps)), relies=(("apps", name),))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic import ValidationError
 
 from handful.config.model import Config
-from handful.config.shape import later, plain, unknown_key
+from handful.config.shape import plain, unknown_key
 from handful.config.tree import KEY, Problem, find
 from handful.config.values import MEANING
 from handful.config.words import code, printable
@@ -71,12 +71,9 @@ class Fault(NamedTuple):
 
 def fit(tree: Node) -> Fit:
     """Fit a whole file into the model."""
-    faults = [Fault((*spot, KEY), sentence) for spot, sentence in later(tree)]
     data = plain(tree)
-    for fault in faults:
-        _take_away(data, fault.spot)
     config, errors = _validate(data)
-    faults += [fault for error in errors for fault in _faults(tree, error)]
+    faults = [fault for error in errors for fault in _faults(tree, error)]
     meant = [(*_owner(fault.spot)[:-1], fault.meant) for fault in faults if fault.meant]
     faults = [fault for fault in faults if fault.spot not in meant or find(tree, fault.spot)]
     for _ in range(ROUNDS):

@@ -46,6 +46,8 @@ class Images(Part):
     """The HAProxy image; what cannot be pulled is built from Debian's package."""
     dns: Reference | None = None
     """The image of the name server (dnsmasq); null builds it from Debian's package."""
+    agent: Reference | None = None
+    """What the agent's image begins from, with Python 3.11 or newer; null takes Debian's package."""
     registry: Reference | None = "registry:3"
     """The registry that machines fetch images from, on your own computer; what cannot be pulled is built likewise."""
 

@@ -1,18 +1,17 @@
 """What can be written in handful.yml, and what does each key mean?
 
 Frozen pydantic models; the JSON Schema is made from them. Durations are seconds, sizes are bytes.
-A key of the agreed config that is not built yet is in LATER, and is refused with its sentence.
 """
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from handful.config.docker import DockerPackages
 from handful.config.images import Build, Images, Registry, SameImage
+from handful.config.logs import Logs
 from handful.config.network import Network
 from handful.config.part import Part
 from handful.config.provider import Provider
@@ -43,12 +42,6 @@ from handful.config.values import (
 )
 
 GIGABYTE = 1024**3
-# Keys of the agreed shape whose capability does not exist yet → the sentence that refuses them.
-# `*` stands for any one name.
-LATER = MappingProxyType({
-    "logs": "handful does not keep logs yet: `handful logs` reads what Docker has",
-    "images.agent": "the agent does not exist yet",
-})
 
 
 class Machine(Part):
@@ -257,6 +250,8 @@ class Config(Part):
     """Where the values of secrets come from."""
     apps: dict[Name, App] = {}
     """What runs, by names of your choice."""
+    logs: Logs = Logs()
+    """How the agent keeps what containers say."""
     images: Images = Images()
     """The system's own parts on each machine."""
     registry: Registry | None = None

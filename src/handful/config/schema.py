@@ -14,7 +14,7 @@ NAMED = frozenset({"properties", "patternProperties", "$defs"})
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of handful.yml, made from the model: what the model takes, and its defaults.
 
-    It knows single values, not how they fit together (`check`), and no key whose capability does not exist yet.
+    It knows single values, not how they fit together (`check`).
     """
     return {"$schema": DRAFT, "title": "handful.yml", **_tidy(Config.model_json_schema())}
 

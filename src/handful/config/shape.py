@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType, NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, TypeGuard, Union, get_args, get_origin
 
-from handful.config.model import LATER, Config
+from handful.config.model import Config
 from handful.config.part import Part
 from handful.config.values import text
 from handful.config.words import code, either, guess
@@ -74,21 +74,6 @@ def parts(label: str = TOP, part: type[Part] = Config) -> Iterator[tuple[str, ty
             for arm in _arms(below):
                 if _is_part(arm):
                     yield from parts(ONE.get(name, code(name) + of), arm)
-
-
-def later(tree: Node) -> Iterator[tuple[Spot, str]]:
-    """Find the keys whose capability does not exist yet, each with the sentence that refuses it."""
-    for pattern, sentence in LATER.items():
-        for spot in _matches(tree, tuple(pattern.split(".")), ()):
-            yield spot, f"{code(spot[-1])}: {sentence}"
-
-
-def _matches(node: Node, pattern: tuple[str, ...], spot: Spot) -> Iterator[Spot]:
-    if not pattern:
-        yield spot
-    elif isinstance(node.value, dict):
-        for key in node.value if pattern[0] == "*" else node.value.keys() & {pattern[0]}:
-            yield from _matches(node.value[key], pattern[1:], (*spot, key))
 
 
 def _arms(kind: object) -> list[object]:

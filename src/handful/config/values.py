@@ -39,6 +39,8 @@ SERVER = rf"^{_HOST}(/[a-z0-9._/-]+)?$"
 _PORT = "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
 OPEN_PORT = rf"^{_PORT}(/(tcp|udp))?$"
 WORD = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+PHRASE = r"^[^\n]+$"
+LONG = r"^([1-9][0-9]{0,4})(h|d)$"
 PACKAGE = r"^[a-z0-9][a-z0-9+.-]+$"
 REPOSITORY = r"^(https?://|file:/)[A-Za-z0-9._~:/@%-]+$"
 VERSION = r"^[0-9][A-Za-z0-9.+:~*-]*$"
@@ -65,6 +67,7 @@ MEANING = MappingProxyType({
     OPEN_PORT: "a port, like 25 or 53/udp",
     REPOSITORY: "the address of a repository of packages, like https://packages.example.com/debian",
     VERSION: "a version, as apt writes it, like 5:28.5.2*",
+    PHRASE: "text of one line, and not empty",
     WORD: "a word of letters, digits, dots and dashes",
     PACKAGE: "the name of a package, like htop",
     ROUTE_PATH: "a path that begins with /, of letters, digits, dots, dashes and underscores",
@@ -83,6 +86,17 @@ def span(text: str) -> float | None:
     except ValueError:
         return None
     return float(found) if isinstance(found, int | float) and found > 0 else None
+
+
+def long_seconds(value: object) -> object:
+    """Turn `12h` or `14d` into seconds; a number alone might mean either, and is refused."""
+    if isinstance(value, float) and value >= SECONDS["h"]:
+        # What was loaded is loaded again.
+        return value
+    found = re.fullmatch(LONG, value) if isinstance(value, str) else None
+    if found is None:
+        raise PydanticCustomError("wanted", "{what}", {"what": "a number of hours or days, like 12h or 14d"})
+    return float(found[1]) * SECONDS[found[2]]
 
 
 def size(value: object) -> object:
@@ -132,8 +146,13 @@ def _written(units: str, *, zero: bool) -> WithJsonSchema:
 Name = Annotated[str, Field(pattern=NAME, description="lower-case letters, digits and dashes, 40 at most")]
 Duration = Annotated[float, BeforeValidator(seconds), Field(ge=0), _written("ms|s|m|h|d", zero=True)]
 Wait = Annotated[float, BeforeValidator(seconds), Field(gt=0), _written("ms|s|m|h|d", zero=False)]
+Long = Annotated[float, BeforeValidator(long_seconds), WithJsonSchema({"type": "string", "pattern": LONG})]
 Size = Annotated[int, BeforeValidator(size), Field(gt=0), _written("b|k|m|g", zero=False)]
 Text = Annotated[str, BeforeValidator(text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
+Phrase = Annotated[
+    str, BeforeValidator(text), Field(pattern=PHRASE),
+    WithJsonSchema({"type": ["string", "number", "boolean"], "pattern": PHRASE}),
+]
 OpenPort = Annotated[
     str, BeforeValidator(text), Field(pattern=OPEN_PORT),
     WithJsonSchema({"type": ["integer", "string"], "minimum": 1, "maximum": 65535, "pattern": OPEN_PORT}),

@@ -69,7 +69,7 @@ class StackState:
 
     `reach` maps an app to what the machine's proxy knows of it beyond the instances here: see plan/reach.py. `opened`
     and `peers` are its parts of the machine's firewall and of the private network, as firewall.bash and wireguard.bash
-    read them, "" for none.
+    read them, "" for none. `agent` is what the agent is told of it.
     """
 
     holder: str = ""
@@ -78,6 +78,7 @@ class StackState:
     reach: Mapping[str, str] = field(default_factory=dict)
     opened: str = ""
     peers: str = ""
+    agent: str = ""
 
 
 @dataclass(frozen=True)

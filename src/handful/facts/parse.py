@@ -132,6 +132,7 @@ def _stack(told: Mapping[str, Any]) -> StackState:
         reach={name: text.rstrip("\n") for name, text in told["reach"].items()},
         opened=(told["opened"] or "").rstrip("\n"),
         peers=(told["peers"] or "").rstrip("\n"),
+        agent=(told.get("agent") or "").rstrip("\n"),
     )
 
 

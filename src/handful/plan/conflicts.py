@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from handful.plan.model import Goal, Release
 
 OLDEST_DOCKER = (20, 10)
-PARTS = MappingProxyType({"network": 3, "names": 1, "proxy": 4})
+PARTS = MappingProxyType({"network": 3, "names": 1, "proxy": 4, "agent": 1})
 EVERYWHERE = frozenset({"*", "0.0.0.0", "[::]"})  # noqa: S104  # as ss writes it; nothing is bound
 EDGE_PORT = 80
 SPARE_DISK = 300 * 1024**2

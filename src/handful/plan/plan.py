@@ -200,7 +200,7 @@ def _plan(
     if intent.origin:
         begun["origin"] = intent.origin
     set_up = tuple(
-        Change(work.machine, "", "setup", reasons=("proxy, names and service addresses",))
+        Change(work.machine, "", "setup", reasons=steps.why_set_up(work.steps))
         for wave in waves for work in wave if work.steps and work.steps[0].script.startswith("setup")
     )
     mended = tuple(

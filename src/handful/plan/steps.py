@@ -14,7 +14,7 @@ from handful.plan.order import levels
 from handful.plan.traffic import NAMES_ADDRESS, RANGE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from handful.config.model import App
     from handful.facts.model import AppState, Facts
@@ -29,27 +29,37 @@ def system_images(facts: Facts, images: Mapping[str, str]) -> dict[str, str]:
     return {part: f"{name}{tail}" for part, name in images.items()}
 
 
-def setup(facts: Facts, images: Mapping[str, str], handful: str) -> tuple[Step, ...]:
+def setup(facts: Facts, stack: str, told: str, images: Mapping[str, str], handful: str) -> tuple[Step, ...]:
     """Return the machine-wide steps that are missing; none when the machine's parts are as they should be.
 
-    `images`: their tags on this machine.
+    `told`: what the agent is to know of the stack; `images`: the parts' tags on this machine.
     """
+    tell = () if facts.stack(stack).agent == told else (Step("setup_logs", {"stack": stack, "text": told}),)
     if setup_is_done(facts, images):
-        return ()
+        return tell
     machine = {"format": 1, "handful": handful, "parts": dict(PARTS), "images": dict(images)}
     return (
         Step("setup_network", {"range": RANGE}),
         Step("setup_names", {"image": images["names"], "address": NAMES_ADDRESS}),
         Step("setup_proxy", {"image": images["proxy"]}),
+        *tell,
+        Step("setup_agent", {"image": images["agent"]}),
         Step("setup_done", {"machine": json.dumps(machine)}),
     )
 
 
+def why_set_up(steps: Sequence[Step]) -> tuple[str, ...]:
+    """Return what the steps of a machine set up there."""
+    if steps[0].script == "setup_logs":
+        return ("how logs are kept",)
+    return ("proxy, names, agent and service addresses",)
+
+
 def setup_is_done(facts: Facts, images: Mapping[str, str]) -> bool:
-    """Whether the proxy, the names and the service range are there, run, and are of the right image."""
+    """Whether the proxy, the names, the agent and the service range are there, run, and are of the right image."""
     # By name: while an older proxy drains, two containers are the part `proxy`.
     parts = {c.name: c.image for c in facts.containers if c.running and c.part}
-    same = all(parts.get(f"handful-{part}") == images[part] for part in ("names", "proxy"))
+    same = all(parts.get(f"handful-{part}") == images[part] for part in ("names", "proxy", "agent"))
     return same and facts.service_range_local and facts.parts.get("parts") == PARTS and not parts_differ(facts)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from handful.errors import PlanRefused
 from handful.plan import drift, reach, steps
+from handful.plan.agent import agent_text
 from handful.plan.away import away
 from handful.plan.conflicts import check_disk, check_machine
 from handful.plan.model import Step, Work
@@ -50,7 +51,9 @@ def _learn(goal: Goal, machine: str, texts: Mapping[str, str], names: Collection
     """Set a machine up, when it is not, and write texts down."""
     check_machine(goal.facts[machine])
     system = steps.system_images(goal.facts[machine], goal.intent.images)
-    first = steps.setup(goal.facts[machine], system, goal.intent.handful)
+    first = steps.setup(
+        goal.facts[machine], goal.stack, agent_text(goal.config, machine), system, goal.intent.handful
+    )
     images = _images(goal.facts[machine], (), first, system)
     mended = (steps.mend_names(goal.stack),) if machine in names else ()
     return Work(machine, (*first, *_written(goal, machine, texts), *mended), images=images)
@@ -103,7 +106,8 @@ def _turn(
     placed = machine in reach.members(goal) or any(machine in machines_of(app, goal.config) for app in goal.releases)
     needs_setup = machine not in set_up and placed and (moving or intent.what in {"deploy", "apply"})
     system = steps.system_images(here, intent.images)
-    first = steps.setup(here, system, intent.handful) if needs_setup else ()
+    told = agent_text(goal.config, machine)
+    first = steps.setup(here, goal.stack, told, system, intent.handful) if needs_setup else ()
     wanted = [goal.releases[app] for app in moving]
     uploads = tuple(each for each in wanted if each.id not in here.app(goal.stack, each.app).releases)
     _check_uploads(machine, uploads, intent)

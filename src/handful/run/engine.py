@@ -108,27 +108,14 @@ def _in_waves(plan: Plan, crew: Crew, begin: Callable[[Work], None]) -> None:
         crew.wait(wave, resting=True)
 
 
-def stream(machines: Iterable[Access], script: str, show: Callable[[str, str], None], *, merge: bool) -> None:
-    """Run a script on machines side by side and show each line with its machine: as it comes, or merged by time.
+def stream(machines: Iterable[Access], script: str, show: Callable[[str, str], None]) -> None:
+    """Run a script on machines side by side and show each line with its machine, as it comes.
 
-    A line's first word is its time. Raises the first machine's error, after the other machines' lines were shown.
+    Raises the first machine's error, after the other machines' lines were shown.
     """
-    machines = tuple(machines)
     stop = threading.Event()
-    lines: list[tuple[str, str, str]] = []
-
-    def take(machine: str, line: str) -> None:
-        if merge:
-            stamp, _, _ = line.partition(" ")
-            lines.append((stamp, machine, line))
-        else:
-            show(machine, line)
-
-    jobs = [partial(_stream, access, script, take, stop) for access in machines]
+    jobs = [partial(_stream, access, script, show, stop) for access in machines]
     errors = [error for error in side_by_side(jobs, stop) if error is not None]
-    # A stable sort: lines of one moment stay in the order in which they were written.
-    for _, machine, line in sorted(lines, key=lambda each: each[0]):
-        show(machine, line)
     if stop.is_set():
         raise Interrupted("interrupted")
     if errors:
@@ -151,7 +138,7 @@ def _stream(
     return (
         None
         if ended.status == 0
-        else ObserveFailed(f"{access.name}: the logs cannot be read", detail=last_lines(ended.err))
+        else ObserveFailed(f"{access.name} did not answer", detail=last_lines(ended.err))
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from handful.artifact.script import in_turn, stand_alone
 from handful.artifact.system_image import image_names
 from handful.errors import HandfulError, Interrupted
+from handful.plan.agent import agent_text
 from handful.plan.model import Plan, Work
 from handful.plan.steps import setup, system_images
 from handful.run.deploy import bring_images
@@ -53,7 +54,8 @@ def _upgrade_parts(project: Project, operator: Operator, name: str, handful: str
     """Have a machine's proxy and names be of the images that the file, and this handful, name: by overlap."""
     facts = facts_of(project, (name,))
     images = system_images(facts[name], image_names(project.config.images))
-    steps = setup(facts[name], images, handful)
+    told = agent_text(project.config, name)
+    steps = setup(facts[name], project.stack, told, images, handful)
     if not steps:
         return
     lacking = tuple(image for image in images.values() if image not in facts[name].images)

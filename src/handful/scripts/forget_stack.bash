@@ -8,7 +8,7 @@ for current in "$root/stacks/$stack"/apps/*/current; do
   current=${current%/current}
   fail "$stack has ${current##*/} here" "" "Place its apps elsewhere, then: handful apply. Or take them away: handful remove APP"
 done
-rm -f "$root/stacks/$stack/open" "$root/stacks/$stack/peers"
+rm -f "$root/stacks/$stack"/{open,peers,agent.json}
 rest="volumes and history stay"
 # Where nobody says any more what is open, the machine is as it was before: sshd may listen elsewhere.
 if ! cat "$root"/stacks/*/open >/dev/null 2>&1; then

@@ -103,7 +103,8 @@ docker_run() {
 common_options() {
   local pair
   common=(--label "handful.stack=$stack" --label "handful.app=$app" --label "handful.release=$release"
-    --env-file "$folder/env" --env "HANDFUL_RELEASE=$release" --log-opt max-size=20m --log-opt max-file=5)
+    --env-file "$folder/env" --env "HANDFUL_RELEASE=$release" --log-driver json-file --log-opt max-size=20m
+    --log-opt max-file=5)
   if [[ $network == host ]]; then
     common+=(--network host)
   elif [[ -n ${alone:-} ]]; then

@@ -131,12 +131,13 @@ put_stacks() {
 }
 
 add_stack() {
-  local folder=$1 app apps='' reach='' holder=null names opened peers history='[]'
+  local folder=$1 app apps='' reach='' holder=null names opened peers agent history='[]'
   # Locked means: somebody holds the lock now; who looks shares it with others who look. What the lock's file says is left over when nobody does.
   if [[ -e $folder/lock ]] && ! flock -n -s "$folder/lock" true; then quote_file "$folder/lock" && holder=$quoted; fi
   quote_file "$root/names/${folder##*/}" && names=$quoted
   quote_file "$folder/open" && opened=$quoted
   quote_file "$folder/peers" && peers=$quoted
+  quote_file "$folder/agent.json" && agent=$quoted
   [[ ${folder##*/} != "$stack" ]] || { quote_lines "$folder/history.jsonl" 400 && history=$quoted; }
   for app in "$folder"/apps/*/; do [[ ! -d $app ]] || add_app "${app%/}"; done
   for app in "$folder"/reach/*; do
@@ -145,7 +146,7 @@ add_stack() {
     quote_file "$app" && reach+=$quoted
   done
   quote "${folder##*/}"
-  stacks+=",$quoted:{\"holder\":$holder,\"names\":$names,\"history\":$history,\"opened\":$opened,\"peers\":$peers,\"apps\":{${apps#,}},\"reach\":{${reach#,}}}"
+  stacks+=",$quoted:{\"holder\":$holder,\"names\":$names,\"history\":$history,\"opened\":$opened,\"peers\":$peers,\"agent\":$agent,\"apps\":{${apps#,}},\"reach\":{${reach#,}}}"
 }
 
 add_app() {

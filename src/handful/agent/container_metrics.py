@@ -1,0 +1,111 @@
+"""What does each running container use: by cAdvisor's names, to the letter, so that public dashboards fit?
+
+Labels are cAdvisor's, too: `id` is the cgroup's path, `name` and `image` are Docker's, and what handful has written on
+a container is in `container_label_handful_…`.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from handful.agent.cgroups import cgroup_path, usage
+from handful.agent.exposition import Metric
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from handful.agent.cgroups import Usage
+    from handful.agent.containers import Container
+
+HEALTH = MappingProxyType({"healthy": 1.0, "unhealthy": 0.0})
+# name → kind, help, and what of Usage it is.
+USED = MappingProxyType({
+    "container_cpu_usage_seconds_total": ("counter", "Cumulative cpu time consumed in seconds.", "cpu"),
+    "container_cpu_user_seconds_total": ("counter", "Cumulative user cpu time consumed in seconds.", "cpu_user"),
+    "container_cpu_system_seconds_total": ("counter", "Cumulative system cpu time consumed in seconds.", "cpu_system"),
+    "container_cpu_cfs_periods_total": ("counter", "Number of elapsed enforcement period intervals.", "periods"),
+    "container_cpu_cfs_throttled_periods_total": (
+        "counter", "Number of throttled period intervals.", "throttled_periods",
+    ),
+    "container_cpu_cfs_throttled_seconds_total": (
+        "counter", "Total time duration the container has been throttled.", "throttled",
+    ),
+    "container_memory_usage_bytes": (
+        "gauge", "Current memory usage in bytes, including all memory regardless of when it was accessed.", "memory",
+    ),
+    "container_memory_working_set_bytes": ("gauge", "Current working set in bytes.", "working_set"),
+    "container_memory_rss": ("gauge", "Size of RSS in bytes.", "rss"),
+    "container_memory_cache": ("gauge", "Number of bytes of page cache memory.", "cache"),
+    "container_memory_swap": ("gauge", "Container swap usage in bytes.", "swap"),
+    "container_spec_memory_limit_bytes": ("gauge", "Memory limit for the container.", "memory_limit"),
+    "container_oom_events_total": ("counter", "Count of out of memory events observed for the container.", "ooms"),
+    "container_fs_reads_bytes_total": ("counter", "Cumulative count of bytes read.", "read_bytes"),
+    "container_fs_writes_bytes_total": ("counter", "Cumulative count of bytes written.", "written_bytes"),
+})
+NETWORK = MappingProxyType({
+    "container_network_receive_bytes_total": "received_bytes",
+    "container_network_receive_packets_total": "received_packets",
+    "container_network_receive_errors_total": "received_errors",
+    "container_network_receive_packets_dropped_total": "received_dropped",
+    "container_network_transmit_bytes_total": "sent_bytes",
+    "container_network_transmit_packets_total": "sent_packets",
+    "container_network_transmit_errors_total": "sent_errors",
+    "container_network_transmit_packets_dropped_total": "sent_dropped",
+})
+
+
+def container_metrics(containers: Iterable[Container], proc: Path, cgroup: Path) -> Iterator[Metric]:
+    """Yield what every running container uses; one that ends meanwhile has no samples."""
+    used = {
+        name: Metric(name, "counter" if kind == "counter" else "gauge", text) for name, (kind, text, _) in USED.items()
+    }
+    network = {
+        name: Metric(name, "counter", f"Cumulative count: {field}.".replace("_", " "))
+        for name, field in NETWORK.items()
+    }
+    seen = Metric("container_last_seen", "gauge", "Last time a container was seen by the exporter.")
+    started = Metric(
+        "container_start_time_seconds", "gauge", "Start time of the container since unix epoch in seconds."
+    )
+    health = Metric("container_health_state", "gauge", "The result of the container's health check.")
+    now = time.time()
+    for container in containers:
+        found = usage(proc, cgroup, container.pid) if container.pid else None
+        if found is None:
+            continue
+        labels = labels_of(container, cgroup_path(proc, container.pid))
+        _add(used, network, found, labels)
+        seen.add(now, **labels)
+        started.add(_seconds(container.started), **labels)
+        health.add(HEALTH.get(container.health), **labels)
+    yield from (*used.values(), *network.values(), seen, started, health)
+
+
+def labels_of(container: Container, path: str) -> dict[str, str]:
+    """Return a container's labels."""
+    labels = {"id": path, "name": container.name, "image": container.image}
+    if container.source.release:
+        told = {"stack": container.source.stack, "app": container.source.app, "instance": container.source.instance}
+        told["release"] = container.source.release
+        labels |= {f"container_label_handful_{name}": value for name, value in told.items()}
+    return labels
+
+
+def _add(used: dict[str, Metric], network: dict[str, Metric], found: Usage, labels: dict[str, str]) -> None:
+    for name, (_, _, field) in USED.items():
+        more = {"cpu": "total"} if field == "cpu" else {}
+        used[name].add(getattr(found, field), **labels, **more)
+    for each in found.networks:
+        for name, field in NETWORK.items():
+            network[name].add(getattr(each, field), **labels, interface=each.interface)
+
+
+def _seconds(moment: str) -> float | None:
+    try:
+        return datetime.fromisoformat(moment).timestamp()
+    except ValueError:
+        return None

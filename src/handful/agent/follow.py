@@ -1,0 +1,95 @@
+"""What is said from now on: lines as they are kept, each once, also over a kill of the agent?
+
+Given out is what a checkpoint covers: what is behind it, the agent that begins next may cut off and write again.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from handful.agent.search import Piece, Query, Test, unpacked
+from handful.agent.store import BEFORE, CHECKPOINT, read_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@dataclass
+class Opened:
+    """A file that is followed, up to where it was given out."""
+
+    path: Path
+    file: BinaryIO
+    offset: int
+
+
+class Follower:
+    """Gives out what is new of the lines that fit. Raises re.error when the expression is none."""
+
+    def __init__(self, folder: Path, query: Query) -> None:
+        """Begin behind what the checkpoint of now covers, which is `covered`: bytes, by file."""
+        self._folder, self._query, self._test = folder, query, Test(query)
+        self._opened: dict[str, Opened] = {}
+        self._stamp, self.covered = self._checkpoint()
+        for name, size in self.covered.items():
+            self._open(name, size)
+
+    def look(self) -> list[dict[str, Any]]:
+        """Return the lines that have come since, in the order of time. Raises TooSlow."""
+        (stamp, sizes), lines = self._checkpoint(), list[dict[str, Any]]()
+        if stamp == self._stamp:
+            return lines
+        self._stamp = stamp
+        for name, opened in tuple(self._opened.items()):
+            if name not in sizes:
+                # It was packed: all of it had been covered.
+                lines += self._new(opened, None)
+                opened.file.close()
+                del self._opened[name]
+        for name, size in sizes.items():
+            lines += self._new(self._open(name, 0), size)
+        return sorted(lines, key=lambda line: line["t"])
+
+    def close(self) -> None:
+        """Follow no more."""
+        for opened in self._opened.values():
+            opened.file.close()
+
+    def _checkpoint(self) -> tuple[tuple[int, int], dict[str, int]]:
+        """Return which checkpoint there is, and how many bytes it covers of each file asked for."""
+        # While one is written, the one before it is called otherwise, and is still the one that counts.
+        for path in (self._folder / CHECKPOINT, self._folder / BEFORE):
+            try:
+                told = path.stat()
+            except OSError:
+                continue
+            if sizes := read_object(path).get("sizes"):
+                asked = {name: size for name, size in sizes.items() if self._is_asked(*name.split("/"))}
+                return (told.st_ino, told.st_mtime_ns), asked
+        return (0, 0), {}
+
+    def _is_asked(self, stack: str, app: str, _: str) -> bool:
+        return stack == self._query.stack and (not self._query.apps or app in self._query.apps)
+
+    def _open(self, name: str, offset: int) -> Opened:
+        if name not in self._opened:
+            path = self._folder / name
+            try:
+                file: BinaryIO = path.open("rb")
+            except OSError:
+                # It was packed as soon as it was covered.
+                file = io.BytesIO(unpacked(path))
+            self._opened[name] = Opened(path, file, offset)
+        return self._opened[name]
+
+    def _new(self, opened: Opened, size: int | None) -> Iterator[dict[str, Any]]:
+        """Yield what fits of a file from where it was given out, up to `size`, or to its end."""
+        opened.file.seek(opened.offset)
+        block = opened.file.read(-1 if size is None else max(0, size - opened.offset))
+        opened.offset += len(block)
+        piece = Piece("", "", opened.path.parent.name, lambda: block)
+        if block:
+            yield from self._test.lines(piece)
