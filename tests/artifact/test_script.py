@@ -143,6 +143,5 @@ def test_a_script_stands_alone() -> None:
     """With its values above its libraries."""
     script = stand_alone("setup_logs", {"stack": "shop", "text": "{}"})
     assert script == (
-        "stack=shop\napp=web\nfollow=''\nsince=''\nlines=10\n"
-        f"{source('prelude')}\n{source('lib_instances')}\n{source('logs')}"
+        f"stack=shop\ntext='{{}}'\n{source('prelude')}\n{source('setup_logs')}"
     )

@@ -127,7 +127,10 @@ class Answer:
         click.echo(line_json(machine, line) if self._json else line_text(machine, line, colour=self._colour))
 
     def end(self, *, whole: bool) -> None:
-        """Say what was not found; `whole`: all machines have answered. Raises UsageError for an app that nobody knows."""
+        """Say what was not found. Raises UsageError for an app that nobody knows.
+
+        `whole`: all machines have answered.
+        """
         unknown = [app for app in self.asked.apps if app not in self._known]
         if unknown and whole:
             known = ", ".join(sorted(self._known)) or "none"
