@@ -43,7 +43,7 @@ def answered(alone: Path, what: str, *words: str, code: int = 0) -> tuple[dict[s
     done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (code, "")
     first, *lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert set(first) == {"now", "apps", "gone", "damaged"}
+    assert set(first) == {"now", "apps", "gone"}
     return first, lines
 
 
@@ -244,7 +244,7 @@ def test_what_is_known_first(alone: Path, log: Path, collecting: list[subprocess
     first, lines = answered(alone, "search", "--grep", "000005", "--context", "1")
     assert [(line["x"][-1], line.get("around", False)) for line in lines] == [("4", True), ("5", False), ("6", True)]
     assert first["now"][:13] in {time.strftime("%Y-%m-%dT%H", time.gmtime()), last[:13]}
-    assert (first["apps"], first["gone"], first["damaged"]) == (["web"], {"web": f"{last}Z"}, [])
+    assert (first["apps"], first["gone"]) == (["web"], {"web": f"{last}Z"})
     assert answered(alone, "search", "--app", "db")[0]["gone"] == {}
     shop = alone / "root/stacks/shop"
     (shop / "apps/web").mkdir(parents=True)

@@ -13,7 +13,8 @@ from handful.agent.codec import Zstd
 from handful.agent.collect import Collector
 from handful.agent.containers import Containers
 from handful.agent.ends import Memory
-from handful.agent.search import Query, search
+from handful.agent.query import Query
+from handful.agent.search import search
 from handful.agent.store import Store
 
 if TYPE_CHECKING:

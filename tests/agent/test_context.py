@@ -10,7 +10,8 @@ import pytest
 from handful.agent.codec import Gzip
 from handful.agent.context import with_context
 from handful.agent.lines import Line
-from handful.agent.search import Query, search
+from handful.agent.query import Query
+from handful.agent.search import search
 from handful.agent.store import Source, Store
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from handful.agent import store as storing
 from handful.agent.codec import Gzip
 from handful.agent.follow import Follower
 from handful.agent.lines import Line
-from handful.agent.search import Query, last, search
+from handful.agent.query import Query
+from handful.agent.search import last, search
 from handful.agent.store import BEFORE, CHECKPOINT, Source, Store
 
 if TYPE_CHECKING:

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from handful.agent import search as searching
+from handful.agent import pieces as piecing
+from handful.agent import query as querying
 from handful.agent import store as storing
-from handful.agent.codec import Zstd
+from handful.agent.codec import Codec, Gzip, Zstd
 from handful.agent.levels import at_least
 from handful.agent.lines import Line
-from handful.agent.search import Query, TooSlow, counts, last, search
+from handful.agent.pieces import Pieces
+from handful.agent.query import Filter, Query, TooSlow
+from handful.agent.search import Search, counts, last, search
 from handful.agent.store import Source, Store
 
 if TYPE_CHECKING:
@@ -88,7 +91,7 @@ def test_counts_by_minute(folder: Path) -> None:
 
 def test_an_expression_that_explodes_is_ended(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And one that is none is said."""
-    monkeypatch.setattr(searching, "REGEX_SECONDS", 0.2)
+    monkeypatch.setattr(querying, "REGEX_SECONDS", 0.2)
     store = Store(tmp_path, Zstd())
     store.append(Source("shop", "web", "web-1"), Line("2026-01-01T10:00:00Z", "stdout", "a" * 40 + "!"), "", 0.0)
     store.flush()
@@ -119,20 +122,20 @@ def test_an_hour_that_is_packed_meanwhile(tmp_path: Path) -> None:
     store.checkpoint({}, {})
     (path,) = tmp_path.glob("shop/web/*.jsonl")
     before = path.read_bytes()
-    query, test = Query("shop"), searching.Test(Query("shop"))
-    listed = list(searching.files(tmp_path, query))  # between two of its steps
-    found = [piece for path in listed for piece in searching._pieces(path, query, b"")]
+    asked, fits = Pieces(tmp_path, Query("shop")), Filter(Query("shop"))
+    listed = list(asked.files())
+    found = [piece for path in listed for piece in asked.of(path)]
     store.seal(200.0, "2026-01-01T11")
-    later = [piece for path in listed for piece in searching._pieces(path, query, b"")]
+    later = [piece for path in listed for piece in asked.of(path)]
     for pieces in (found, later):
-        assert [line["x"] for piece in pieces for line in test.lines(piece)] == list("01234")
+        assert [line["x"] for piece in pieces for line in fits.lines(piece.read(), piece.app)] == list("01234")
     path.write_bytes(before)
     assert texts(tmp_path) == list("01234")
     path.unlink()
     (index,) = tmp_path.glob("shop/web/*.idx")
     index.write_bytes(b"{")
     assert texts(tmp_path) == []
-    assert searching.damaged(tmp_path, Query("shop")) == list(tmp_path.glob("shop/web/*.zst"))
+    assert damaged(tmp_path) == set(tmp_path.glob("shop/web/*.zst"))
 
 
 def test_a_line_that_is_being_written_is_not_read(tmp_path: Path) -> None:
@@ -166,14 +169,14 @@ def test_containers_that_are_read_one_after_the_other(tmp_path: Path, *, packed:
     found = list(search(tmp_path, Query("shop")))
     assert len(found) == 12000
     assert [line["t"] for line in found] == sorted(line["t"] for line in found)
-    assert len(list(searching._pieces(next(iter(searching.files(tmp_path, Query("shop")))), Query("shop"), b""))) > 5
+    assert len(Pieces(tmp_path, Query("shop")).of_hour("2026-01-01T10")) > 5
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_last_ones_are_the_end_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """Whatever is asked for, over packed and open hours, small pieces, and lines of the same moment."""
     monkeypatch.setattr(storing, "FRAME_BYTES", 2000)
-    monkeypatch.setattr(searching, "FRAME_BYTES", 2000)
+    monkeypatch.setattr(piecing, "FRAME_BYTES", 2000)
     chance = random.Random(seed)  # noqa: S311  # a test
     store = Store(tmp_path, Zstd())
     for number in range(600):
@@ -211,7 +214,14 @@ def test_an_hour_is_not_held_in_memory(tmp_path: Path) -> None:
     assert peak < 20 * 1024**2
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"{}", b"\xff" * 100])
+def damaged(folder: Path, since: str = "") -> set[Path]:
+    """Return the files that are left out of a search."""
+    asked = Search(folder, Query("shop", since=since))
+    assert list(asked.lines()) is not None
+    return asked.damaged
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"{}", b"\xff" * 100, b'{"frames": [5]}', b'{"frames": 5}'])
 def test_an_index_that_is_damaged(tmp_path: Path, damage: bytes) -> None:
     """Its hour is left out, which is told; the others are found."""
     store = Store(tmp_path, Zstd())
@@ -220,8 +230,23 @@ def test_an_index_that_is_damaged(tmp_path: Path, damage: bytes) -> None:
     store.checkpoint({}, {})
     store.seal(200.0, "2026-01-01T12")
     (tmp_path / "shop/web/2026-01-01T10.idx").write_bytes(damage)
-    assert searching.damaged(tmp_path, Query("shop")) == [tmp_path / "shop/web/2026-01-01T10.jsonl.zst"]
+    assert damaged(tmp_path) == {tmp_path / "shop/web/2026-01-01T10.jsonl.zst"}
     assert texts(tmp_path) == ["of 11"]
     assert [line["x"] for line in last(tmp_path, Query("shop"), 5)] == ["of 11"]
     assert counts(tmp_path, Query("shop")) == {"2026-01-01T11:00": {"info": 1}}
-    assert searching.damaged(tmp_path, Query("shop", since="2026-01-01T11")) == []
+    assert damaged(tmp_path, since="2026-01-01T11") == set()
+
+
+@pytest.mark.parametrize("codec", [Zstd(), Gzip()], ids=["zstd", "gzip"])
+def test_a_packed_file_that_is_damaged(tmp_path: Path, codec: Codec) -> None:
+    """What cannot be unpacked is left out, which is told; the others are found."""
+    store = Store(tmp_path, codec)
+    for hour in (10, 11):
+        store.append(*told(f"{hour}:00:00", f"of {hour}"), "info", 0.0)
+    store.checkpoint({}, {})
+    store.seal(200.0, "2026-01-01T12")
+    path = tmp_path / f"shop/web/2026-01-01T10.jsonl.{codec.ending}"
+    path.write_bytes(b"\xff" * path.stat().st_size)
+    asked = Search(tmp_path, Query("shop"))
+    assert [line["x"] for line in asked.lines()] == ["of 11"]
+    assert asked.damaged == {path}

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from handful.agent.levels import LEVELS, at_least
-from handful.agent.search import FIRST, LAST, Query, TooSlow
+from handful.agent.query import FIRST, LAST, Query, TooSlow
 from handful.agent.serve import PORT
 
 WRONG = 2

@@ -11,7 +11,8 @@ from handful.agent.codec import dumps
 from handful.agent.context import with_context
 from handful.agent.ends import now_told
 from handful.agent.follow import Follower
-from handful.agent.search import FIRST, LAST, Query, counts, damaged, last, search
+from handful.agent.query import FIRST, LAST, Query
+from handful.agent.search import Search, last
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,12 +34,15 @@ def answer(folder: Path, query: Query, stacks: Stacks, *, lines: int, context: i
     if follower is not None:
         query = replace(query, covered=follower.covered)
     _say([header(folder, query, stacks)])
+    search = Search(folder, query)
     if count:
-        _say([{"minutes": counts(folder, query)}])
+        _say([{"minutes": search.counts()}])
     elif context:
         _say(with_context(folder, query, lines, context))
     else:
-        _say(last(folder, query, lines) if lines else search(folder, query))
+        _say(search.last(lines) if lines else search.lines())
+    if search.damaged:
+        _say([{"damaged": sorted(str(path.relative_to(folder)) for path in search.damaged)}])
     while follower is not None:
         time.sleep(FOLLOW_SECONDS)
         if found := follower.look():
@@ -49,17 +53,14 @@ def header(folder: Path, query: Query, stacks: Stacks) -> dict[str, Any]:
     """Return what is to be known before the lines.
 
     `now` is this machine's clock; `apps` have logs here; `gone`: those asked for that have no release here any more,
-    and since when; `damaged`: files that cannot be read.
+    and since when.
     """
     stack = next((each for each in stacks.look() if each.name == query.stack), None)
     apps = sorted(path.name for path in (folder / query.stack).glob("*") if path.is_dir())
     here, removed = (stack.apps, stack.removed) if stack is not None else ({}, {})
-    gone = {app: removed.get(app) or _last_moment(folder, query, app) for app in apps if app not in here}
-    return {
-        "now": now_told(time.time()), "apps": apps,
-        "gone": {app: since for app, since in gone.items() if not query.apps or app in query.apps},
-        "damaged": [str(path.relative_to(folder)) for path in damaged(folder, query)],
-    }
+    gone = [app for app in apps if app not in here and app in (query.apps or apps)]
+    since = {app: removed.get(app) or _last_moment(folder, query, app) for app in gone}
+    return {"now": now_told(time.time()), "apps": apps, "gone": since}
 
 
 def _last_moment(folder: Path, query: Query, app: str) -> str:

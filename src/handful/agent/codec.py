@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Codec(Protocol):
         ...
 
     def unpack(self, frame: bytes) -> bytes:
-        """Return what was packed."""
+        """Return what was packed. Raises ValueError for what is no frame."""
         ...
 
 
@@ -45,7 +46,10 @@ class Gzip:
 
     def unpack(self, frame: bytes) -> bytes:
         """See Codec."""
-        return gzip.decompress(frame)
+        try:
+            return gzip.decompress(frame)
+        except (OSError, EOFError, zlib.error) as damaged:
+            raise ValueError(str(damaged)) from damaged
 
 
 class Zstd:
@@ -58,6 +62,7 @@ class Zstd:
         import zstandard
 
         self._compressor, self._decompressor = zstandard.ZstdCompressor(level=3), zstandard.ZstdDecompressor()
+        self._error = zstandard.ZstdError
 
     def pack(self, data: bytes) -> bytes:
         """See Codec."""
@@ -66,7 +71,10 @@ class Zstd:
 
     def unpack(self, frame: bytes) -> bytes:
         """See Codec."""
-        whole: bytes = self._decompressor.decompress(frame)
+        try:
+            whole: bytes = self._decompressor.decompress(frame)
+        except self._error as damaged:
+            raise ValueError(str(damaged)) from damaged
         return whole
 
 

@@ -6,13 +6,14 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from handful.agent.search import Test, last, search
+from handful.agent.query import Filter
+from handful.agent.search import last, search
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from handful.agent.search import Query
+    from handful.agent.query import Query
 
 
 def with_context(folder: Path, query: Query, lines: int, count: int) -> Iterator[dict[str, Any]]:
@@ -27,13 +28,13 @@ def with_context(folder: Path, query: Query, lines: int, count: int) -> Iterator
         query = replace(query, since=max(query.since, newest[0]["t"])) if newest else query
         if not newest:
             return
-    test = Test(query)
+    wanted = Filter(query)
     before: dict[tuple[str, str], deque[dict[str, Any]]] = {}
     due: dict[tuple[str, str], int] = {}
     for line in search(folder, whole):
         key = line["app"], line["i"]
         waiting = before.setdefault(key, deque(maxlen=count))
-        if test.fits(line):
+        if wanted.fits(line):
             yield from ({**each, "around": True} for each in waiting)
             waiting.clear()
             yield line

@@ -9,7 +9,8 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from handful.agent.search import Piece, Query, Test, unpacked
+from handful.agent.pieces import unpacked
+from handful.agent.query import Filter, Query
 from handful.agent.store import BEFORE, CHECKPOINT, read_object
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Follower:
 
     def __init__(self, folder: Path, query: Query) -> None:
         """Begin behind what the checkpoint of now covers, which is `covered`: bytes, by file."""
-        self._folder, self._query, self._test = folder, query, Test(query)
+        self._folder, self._query, self._filter = folder, query, Filter(query)
         self._opened: dict[str, Opened] = {}
         self._stamp, self.covered = self._checkpoint()
         for name, size in self.covered.items():
@@ -90,6 +91,5 @@ class Follower:
         opened.file.seek(opened.offset)
         block = opened.file.read(-1 if size is None else max(0, size - opened.offset))
         opened.offset += len(block)
-        piece = Piece("", "", opened.path.parent.name, lambda: block)
         if block:
-            yield from self._test.lines(piece)
+            yield from self._filter.lines(block, opened.path.parent.name)

@@ -95,7 +95,11 @@ class Answer:
             header = next(stream, None)
             skews[machine] = self.header(machine, header) if header is not None else 0.0
         if self.asked.every:
-            answers = [told["minutes"] for stream in streams.values() for told in stream]
+            told = [(machine, each) for machine, stream in streams.items() for each in stream]
+            for machine, each in told:
+                if "damaged" in each:
+                    self.show(machine, each)
+            answers = [each["minutes"] for _, each in told if "minutes" in each]
             counts = summed(answers, self.asked.every)
             self._shown = len(counts)
             if counts:
@@ -113,8 +117,6 @@ class Answer:
         for app, since in told["gone"].items():
             if app in self.asked.apps or app not in self._config.apps:
                 self._say(f"{app} is gone from {machine}" + (f", since {since}" if since else ""))
-        for path in told["damaged"]:
-            self._say(f"left out, as its index cannot be read: {path} on {machine}")
         off = skew(told["now"], datetime.now(UTC)) if told["now"] else 0.0
         if off:
             where = "ahead" if off > 0 else "behind"
@@ -122,7 +124,11 @@ class Answer:
         return off
 
     def show(self, machine: str, line: dict[str, Any]) -> None:
-        """Show a line."""
+        """Show a line, or say what a machine tells behind its lines."""
+        if "damaged" in line:
+            for path in line["damaged"]:
+                self._say(f"left out, as it is damaged: {path} on {machine}")
+            return
         self._shown += 1
         click.echo(line_json(machine, line) if self._json else line_text(machine, line, colour=self._colour))
 

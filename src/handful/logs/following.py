@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from handful.logs.merge import ours
+from handful.logs.merge import LAST, ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,8 @@ class Following:
             self._skews[machine] = self._header(machine, told)
             return
         self._number += 1
-        self._waiting.append((ours(told["t"], self._skews[machine]), self._number, machine, told))
+        moment = ours(told["t"], self._skews[machine]) if "t" in told else LAST
+        self._waiting.append((moment, self._number, machine, told))
 
     def pause(self) -> None:
         """Hand on what has waited long enough, and what was said before it."""

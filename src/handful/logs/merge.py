@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # What two clocks may differ without anybody noticing.
 MOST_SKEW = 2.0
+# Behind all moments.
+LAST = "~"
 MINUTE = len("2026-01-31T12:00")
 
 
@@ -39,7 +41,8 @@ def merged(streams: Mapping[str, Iterator[Line]], skews: Mapping[str, float]) ->
 
     def keyed(machine: str, lines: Iterator[Line]) -> Iterator[tuple[str, str, Line]]:
         for line in lines:
-            yield ours(line["t"], skews.get(machine, 0.0)), machine, line
+            # What comes behind the lines is none.
+            yield ours(line["t"], skews.get(machine, 0.0)) if "t" in line else LAST, machine, line
 
     every = (keyed(machine, lines) for machine, lines in streams.items())
     for _, machine, line in heapq.merge(*every, key=lambda each: each[0]):

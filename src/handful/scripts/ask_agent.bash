@@ -12,5 +12,5 @@ if [[ -n $image ]]; then
     --volume /:/host:ro --volume "$root/logs:/logs:ro" "$image" "${words[@]}" --attended
 fi
 # Nobody has set this machine up: nothing has run here.
-[[ -e $root/machine.json ]] || { echo '{"now":"","apps":[],"gone":{},"damaged":[]}' && exit 0; }
+[[ -e $root/machine.json ]] || { echo '{"now":"","apps":[],"gone":{}}' && exit 0; }
 fail "there is no agent on this machine" "" "Bring the machine's parts up to date: handful apply"

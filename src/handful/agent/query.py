@@ -1,0 +1,113 @@
+"""What does somebody ask of the logs, and which line fits?"""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from handful.agent.codec import dumps
+from handful.agent.lines import loads
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+FIRST, LAST = "", "~"
+# For one line: an expression that explodes is ended.
+REGEX_SECONDS = 1.0
+# And for all lines together.
+REGEX_TOTAL_SECONDS = 60.0
+
+
+class TooSlow(Exception):
+    """An expression took too long on one line, which is `text`."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked for; "" and nothing: all. Times: 2026-01-31T12:00:00.5 or less of it, UTC; `until` is outside.
+
+    `grep`: words that are in the line; `regex`: an expression that is found in it; `levels`: those it may have.
+    """
+
+    stack: str
+    apps: tuple[str, ...] = ()
+    since: str = FIRST
+    until: str = LAST
+    grep: str = ""
+    regex: str = ""
+    levels: frozenset[str] = frozenset()
+    release: str = ""
+    instance: str = ""
+    # Of files that are written to, only so many bytes: by STACK/APP/FILE.
+    covered: Mapping[str, int] | None = None
+
+
+class Filter:
+    """Whether a line fits. Raises re.error when the expression is none."""
+
+    def __init__(self, query: Query) -> None:
+        """Look at nothing yet."""
+        self._query = query
+        self._expression = re.compile(query.regex) if query.regex else None
+        self.needle = dumps(query.grep)[1:-1] if query.grep else b""
+        self._spent = 0.0
+
+    def lines(self, block: bytes, app: str) -> Iterator[dict[str, Any]]:
+        """Yield those of a block of whole lines that fit, each with its app. Raises TooSlow."""
+        for record in _with(block, self.needle):
+            line = loads(record)
+            if self.fits(line):
+                line["app"] = app
+                yield line
+
+    def fits(self, line: dict[str, Any]) -> bool:
+        """Whether this line does. Raises TooSlow."""
+        query, text = self._query, line["x"]
+        if not query.since <= line["t"] < query.until or query.grep not in text:
+            return False
+        if query.levels and line["l"] not in query.levels:
+            return False
+        if (query.release and line["r"] != query.release) or (query.instance and line["i"] != query.instance):
+            return False
+        return self._expression is None or self._found(self._expression, text)
+
+    def _found(self, expression: re.Pattern[str], text: str) -> bool:
+        began = time.monotonic()
+        with _bounded(text):
+            found = expression.search(text) is not None
+        self._spent += time.monotonic() - began
+        if self._spent > REGEX_TOTAL_SECONDS:
+            raise TooSlow(text[:200])
+        return found
+
+
+def _with(block: bytes, needle: bytes) -> Iterable[bytes]:
+    """Return the records in which the needle is."""
+    if not needle:
+        yield from block.splitlines()
+        return
+    at = block.find(needle)
+    while at >= 0:
+        begin, end = block.rfind(b"\n", 0, at) + 1, block.find(b"\n", at)
+        yield block[begin:end]
+        at = block.find(needle, end)
+
+
+@contextmanager
+def _bounded(text: str) -> Iterator[None]:
+    """End what takes too long. Python looks for signals while it matches."""
+
+    def over(*_: object) -> None:
+        raise TooSlow(text[:200])
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, REGEX_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
