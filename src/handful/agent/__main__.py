@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from handful.agent.levels import LEVELS, at_least
@@ -16,6 +17,8 @@ from handful.agent.query import FIRST, LAST, Query, TooSlow
 from handful.agent.serve import PORT
 
 WRONG = 2
+# A question may be under way for so long: only beyond that, a clock is off.
+FAR_SECONDS = 30.0
 # Where Docker has its containers, seen from the machine's root.
 DOCKER = "var/lib/docker/containers"
 MOST_LIKELY_VICTIM = "1000"
@@ -45,7 +48,7 @@ def _answer(told: argparse.Namespace) -> int:
     from handful.agent.stacks import Stacks
 
     levels = at_least(told.level) if told.level else frozenset[str]()
-    since, until = told.since.removesuffix("Z"), told.until.removesuffix("Z")
+    since, until = (_here(each.removesuffix("Z"), told.asked_at) for each in (told.since, told.until))
     query = Query(
         told.stack, tuple(told.app), since, until, told.grep, told.regex, levels, told.release, told.instance
     )
@@ -59,6 +62,15 @@ def _answer(told: argparse.Namespace) -> int:
     except re.error as wrong:
         return _failed(f"the expression is none: {wrong}")
     return 0
+
+
+def _here(moment: str, asked_at: float) -> str:
+    """Return a moment of the one who asks as this machine's clock has it, where the two are far apart."""
+    off = time.time() - asked_at if asked_at else 0.0
+    if moment in {FIRST, LAST} or abs(off) < FAR_SECONDS:
+        return moment
+    when = datetime.fromisoformat(moment).replace(tzinfo=UTC) + timedelta(seconds=off)
+    return when.strftime("%Y-%m-%dT%H:%M:%S.%f")
 
 
 def _failed(why: str) -> int:
@@ -107,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         asked.add_argument("--app", action="append", default=[])
         asked.add_argument("--since", default=FIRST)
         asked.add_argument("--until", default=LAST)
+        asked.add_argument("--asked-at", type=float, default=0.0)
         for name in ("--grep", "--regex", "--release", "--instance"):
             asked.add_argument(name, default="")
         asked.add_argument("--level", choices=LEVELS)

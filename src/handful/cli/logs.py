@@ -61,7 +61,7 @@ def logs_command(
     project.vault.learn_all()
     answer = Answer(asked, project.config, as_json=as_json)
     try:
-        failed = _ask(machines, stand_alone("ask_agent", {"words": words(asked, project.stack)}), answer)
+        failed = _ask(machines, stand_alone("ask_agent", {"words": words(asked, project.stack, now)}), answer)
     except KeyboardInterrupt:
         raise Interrupted("interrupted") from None
     answer.end(whole=failed is None)
@@ -117,7 +117,7 @@ class Answer:
         for app, since in told["gone"].items():
             if app in self.asked.apps or app not in self._config.apps:
                 self._say(f"{app} is gone from {machine}" + (f", since {since}" if since else ""))
-        off = skew(told["now"], datetime.now(UTC)) if told["now"] else 0.0
+        off = skew(told["now"], told["came"])
         if off:
             where = "ahead" if off > 0 else "behind"
             self._say(f"the clock of {machine} is {abs(off):.0f} s {where}: its lines are put where they belong")

@@ -73,9 +73,10 @@ def every(text: str) -> int:
     return int(found)
 
 
-def words(asked: Asked, stack: str) -> tuple[str, ...]:
-    """Return the agent's command line."""
+def words(asked: Asked, stack: str, now: datetime) -> tuple[str, ...]:
+    """Return the agent's command line; `now` tells it how far its own clock is off ours, by which times are meant."""
     given = {
+        "--asked-at": f"{now.timestamp():.0f}",
         "--since": asked.since, "--until": asked.until, "--grep": asked.grep, "--regex": asked.regex,
         "--level": asked.level, "--release": asked.release, "--instance": asked.instance,
         "--lines": str(asked.lines or ""), "--context": str(asked.context or ""),

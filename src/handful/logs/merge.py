@@ -19,10 +19,13 @@ LAST = "~"
 MINUTE = len("2026-01-31T12:00")
 
 
-def skew(told: str, now: datetime) -> float:
-    """Return by how many seconds a machine's clock is ahead of ours; 0 when that is as good as nothing."""
+def skew(told: str, came: float) -> float:
+    """Return by how many seconds a machine's clock is ahead of ours; 0 when that is as good as nothing.
+
+    `told` is its own moment, `came` when we heard that, in seconds since 1970.
+    """
     try:
-        seconds = (datetime.fromisoformat(told) - now).total_seconds()
+        seconds = datetime.fromisoformat(told).timestamp() - came
     except ValueError:
         return 0.0
     return seconds if abs(seconds) > MOST_SKEW else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from functools import partial
 from queue import Empty, Full, Queue
 from typing import TYPE_CHECKING, Any
@@ -106,7 +107,8 @@ def _ask(access: Access, script: str, queue: Answers, stop: Stop) -> HandfulErro
             message = str(told["failed"]) if told else f"{access.name} said what is no answer: {line[:200]}"
             refused.append(UsageError(message, advice=SIMPLER) if told else ObserveFailed(message))
         else:
-            _put(queue, (access.name, told), stop)
+            # Clocks are compared by this; whoever takes the answer may do so much later.
+            _put(queue, (access.name, {**told, "came": time.time()} if "now" in told else told), stop)
 
     try:
         ended = relay(access, script, on_line, stop.is_set)
