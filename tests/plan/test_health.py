@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from handful.config.model import Config
-from handful.facts.model import NO_PROGRAM, Facts, Listener, StackState
+from handful.facts.model import NO_PROGRAM, Container, Facts, Listener, StackState
 from handful.facts.survey import Survey
 from handful.plan.audit import findings, listening, reached
-from handful.plan.health import of_facts, of_survey, overlapping, proxy_ports
+from handful.plan.health import of_agent, of_facts, of_survey, overlapping, proxy_ports
 
 GIGABYTE = 1024**3
 WELL = Facts(
@@ -144,3 +144,17 @@ def test_ports_are_compared_with_the_file() -> None:
     assert "machines: {m1: {open: [5432]}}" in more.mend
     (less,) = reached("m1", set(), CLEAN, {"22/tcp"})
     assert "port 22 (sshd) is meant to be open, and is not" in less.text
+
+
+def test_the_agent() -> None:
+    """It must run where a machine was set up, and logs must fit on the disk."""
+    config = Config(project="shop")
+    assert list(of_agent(config, WELL)) == []
+    agent = Container("handful-agent", "x", running=True, part="agent")
+    ready = replace(WELL, parts={"parts": {}}, containers=(agent,))
+    assert [(each.text, each.good) for each in of_agent(config, ready)] == [("the agent keeps logs", True)]
+    (bad,) = of_agent(config, replace(ready, containers=(replace(agent, running=False),)))
+    assert (bad.text, bad.good) == ("the agent does not run: no logs are kept", False)
+    (bad,) = of_agent(config, replace(WELL, disk_total=4 * GIGABYTE))
+    assert "logs may take 5.0 GB, and its disk has 4.0 GB" in bad.text
+    assert "max_size" in bad.mend

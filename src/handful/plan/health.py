@@ -98,3 +98,16 @@ def of_survey(survey: Survey, undone: int) -> Iterator[Finding]:
 
 def _measured(machine: str, good: bool, text: str, mend: str) -> Finding:  # noqa: FBT001  # private
     return Finding(machine, text, "" if good else mend)
+
+
+def of_agent(config: Config, facts: Facts) -> Iterator[Finding]:
+    """Tell of what keeps logs: whether it runs, where the machine has been set up, and whether they fit on the disk."""
+    name, wanted = facts.machine, config.logs.max_size
+    if facts.parts:
+        runs = any(each.name == "handful-agent" and each.running for each in facts.containers)
+        mend = f"What it says: handful ssh {name} docker logs handful-agent. Start it anew: handful apply"
+        yield _measured(name, runs, f"the agent {'keeps logs' if runs else 'does not run: no logs are kept'}", mend)
+    if facts.disk_total and wanted > facts.disk_total * (1 - LEAST_SHARE):
+        disk = f"{facts.disk_total / GIGABYTE:.1f} GB"
+        text = f"logs may take {wanted / GIGABYTE:.1f} GB, and its disk has {disk}: the oldest go when it is nearly full"
+        yield Finding(name, text, "Write a smaller logs: {max_size}")

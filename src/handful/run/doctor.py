@@ -40,7 +40,8 @@ def doctor(
             findings.append(_bad(name, facts))
         else:
             findings += [Finding(name, f"ssh: {facts.os}, as {project.machines[name].user or 'your ssh says'}")]
-            findings += [*health.of_facts(facts, project.stack, health.proxy_ports(config, name)), *told[name]]
+            findings += health.of_facts(facts, project.stack, health.proxy_ports(config, name))
+            findings += [*health.of_agent(config, facts), *told[name]]
     return findings
 
 
