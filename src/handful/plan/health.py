@@ -109,5 +109,5 @@ def of_agent(config: Config, facts: Facts) -> Iterator[Finding]:
         yield _measured(name, runs, f"the agent {'keeps logs' if runs else 'does not run: no logs are kept'}", mend)
     if facts.disk_total and wanted > facts.disk_total * (1 - LEAST_SHARE):
         disk = f"{facts.disk_total / GIGABYTE:.1f} GB"
-        text = f"logs may take {wanted / GIGABYTE:.1f} GB, and its disk has {disk}: the oldest go when it is nearly full"
+        text = f"logs may take {wanted / GIGABYTE:.1f} GB, and its disk has {disk}: the oldest go before it is full"
         yield Finding(name, text, "Write a smaller logs: {max_size}")
