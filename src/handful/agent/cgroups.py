@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from handful.agent.proc import lines_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -88,7 +90,7 @@ def memory_of(proc: Path, cgroup: Path, pid: int) -> tuple[int, int] | None:
 def _paths(proc: Path, pid: int) -> dict[str, str]:
     """Return the path of a process in each hierarchy, "" for that of v2; nothing when it has ended."""
     paths = {}
-    for line in _lines(proc / str(pid) / "cgroup"):
+    for line in lines_of(proc / str(pid) / "cgroup"):
         _, controllers, path = line.split(":", 2)
         for controller in controllers.split(","):
             paths[controller] = path.lstrip("/")
@@ -158,7 +160,7 @@ def _controller(cgroup: Path, paths: dict[str, str], name: str) -> Path:
 def _table(path: Path) -> dict[str, int]:
     """Read lines of a word and a number."""
     found = {}
-    for line in _lines(path):
+    for line in lines_of(path):
         name, _, value = line.partition(" ")
         if value.strip().isdecimal():
             found[name] = int(value)
@@ -167,7 +169,7 @@ def _table(path: Path) -> dict[str, int]:
 
 def _number(path: Path) -> int | None:
     """Read a number; `max` is 0, as cAdvisor tells it."""
-    lines = _lines(path)
+    lines = lines_of(path)
     if lines and lines[0].isdecimal():
         return int(lines[0])
     return 0 if lines and lines[0] == "max" else None
@@ -181,7 +183,7 @@ def _io(path: Path) -> tuple[int | None, int | None]:
     """Read `8:0 rbytes=1 wbytes=2 …`, summed over devices."""
     if not path.exists():
         return None, None
-    words = [word.partition("=") for line in _lines(path) for word in line.split()[1:]]
+    words = [word.partition("=") for line in lines_of(path) for word in line.split()[1:]]
     sums = {key: sum(int(value) for name, _, value in words if name == key) for key in ("rbytes", "wbytes")}
     return sums["rbytes"], sums["wbytes"]
 
@@ -190,22 +192,15 @@ def _blkio(path: Path) -> tuple[int | None, int | None]:
     """Read `8:0 Read 1`, summed over devices."""
     if not path.exists():
         return None, None
-    rows = [line.split() for line in _lines(path)]
+    rows = [line.split() for line in lines_of(path)]
     sums = {key: sum(int(row[2]) for row in rows if row[1:2] == [key]) for key in ("Read", "Write")}
     return sums["Read"], sums["Write"]
 
 
 def _networks(path: Path) -> Iterator[Network]:
     """Read /proc/PID/net/dev, but for the loopback."""
-    for line in _lines(path)[2:]:
+    for line in lines_of(path)[2:]:
         interface, _, rest = line.partition(":")
         numbers = [int(word) for word in rest.split() if word.isdecimal()]
         if interface.strip() != "lo" and len(numbers) >= NETWORK_COLUMNS:
             yield Network(interface.strip(), *numbers[:4], *numbers[8:12])
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().splitlines()
-    except OSError:
-        return []

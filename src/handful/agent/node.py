@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from handful.agent.exposition import Metric
 from handful.agent.node_devices import disks, filesystems, networks
+from handful.agent.proc import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +71,7 @@ def node_metrics(proc: Path, host: Path) -> Iterator[Metric]:
 def _stat(proc: Path) -> Iterator[Metric]:
     cpus = Metric("node_cpu_seconds_total", "counter", "Seconds the CPUs spent in each mode.")
     rest = []
-    for line in _lines(proc / "stat"):
+    for line in lines_of(proc / "stat"):
         name, *values = line.split()
         if name.startswith("cpu") and name != "cpu":
             for mode, value in zip(MODES, values, strict=False):
@@ -84,7 +85,7 @@ def _stat(proc: Path) -> Iterator[Metric]:
 
 
 def _memory(proc: Path) -> Iterator[Metric]:
-    for line in _lines(proc / "meminfo"):
+    for line in lines_of(proc / "meminfo"):
         name, _, value = line.partition(":")
         number, _, unit = value.strip().partition(" ")
         told = name.replace("(", "_").replace(")", "")
@@ -95,7 +96,7 @@ def _memory(proc: Path) -> Iterator[Metric]:
 
 
 def _load(proc: Path) -> Iterator[Metric]:
-    for line in _lines(proc / "loadavg"):
+    for line in lines_of(proc / "loadavg"):
         for name, value in zip(LOADS, line.split(), strict=False):
             metric = Metric(name, "gauge", f"{name.removeprefix('node_load')}m load average.")
             metric.add(float(value))
@@ -103,33 +104,33 @@ def _load(proc: Path) -> Iterator[Metric]:
 
 
 def _counters(proc: Path) -> Iterator[Metric]:
-    table = dict(line.split(" ", 1) for line in _lines(proc / "vmstat") if " " in line)
+    table = dict(line.split(" ", 1) for line in lines_of(proc / "vmstat") if " " in line)
     for name in VMSTAT:
         if name in table:
             yield _one(f"node_vmstat_{name}", "untyped", f"/proc/vmstat information field {name}.", float(table[name]))
     for (file, kind), name in PRESSURE.items():
-        for line in _lines(proc / "pressure" / file):
+        for line in lines_of(proc / "pressure" / file):
             if line.startswith(f"{kind} "):
                 value = int(line.rpartition("total=")[2]) / MICRO
                 yield _one(name, "counter", f"Total time in seconds of pressure: {file}, {kind}.", value)
     for path, name in SINGLE.items():
-        for line in _lines(proc / path):
+        for line in lines_of(proc / path):
             yield _one(name, "gauge", f"As /proc/{path} has it.", float(line))
-    for line in _lines(proc / "sys/fs/file-nr"):
+    for line in lines_of(proc / "sys/fs/file-nr"):
         allocated, _, most = line.split()
         yield _one("node_filefd_allocated", "gauge", "File descriptor statistics: allocated.", float(allocated))
         yield _one("node_filefd_maximum", "gauge", "File descriptor statistics: maximum.", float(most))
 
 
 def _sockets(proc: Path) -> Iterator[Metric]:
-    for line in _lines(proc / "net/sockstat"):
+    for line in lines_of(proc / "net/sockstat"):
         kind, _, rest = line.partition(":")
         words = rest.split()
         for name, value in zip(words[::2], words[1::2], strict=False):
             text = f"Number of {kind} sockets in state {name}."
             yield _one(f"node_sockstat_{kind}_{name}", "gauge", text, float(value))
     for file in ("snmp", "netstat"):
-        lines = _lines(proc / "net" / file)
+        lines = lines_of(proc / "net" / file)
         for names, values in zip(lines[::2], lines[1::2], strict=False):
             kind = names.partition(":")[0]
             for name, value in zip(names.split()[1:], values.split()[1:], strict=False):
@@ -177,10 +178,3 @@ def _one(name: str, kind: str, text: str, value: float) -> Metric:
     metric = Metric(name, "counter" if kind == "counter" else "untyped" if kind == "untyped" else "gauge", text)
     metric.add(value)
     return metric
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().splitlines()
-    except OSError:
-        return []

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from handful.agent.exposition import Metric
+from handful.agent.proc import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,7 +96,7 @@ def disks(proc: Path) -> Iterator[Metric]:
         Metric(f"node_disk_{name}", "gauge" if name == "io_now" else "counter", f"As /proc/diskstats has it: {name}.")
         for name, _ in DISK
     ]
-    for line in _lines(proc / "diskstats"):
+    for line in lines_of(proc / "diskstats"):
         words = line.split()
         if not NO_DISK.fullmatch(words[2]):
             for metric, (_, factor), value in zip(metrics, DISK, words[3:], strict=False):
@@ -108,19 +109,12 @@ def networks(proc: Path, host: Path) -> Iterator[Metric]:
     told = [f"receive_{name}" for name in NETWORK] + [f"transmit_{name}" for name in SENT]
     metrics = [Metric(f"node_network_{name}_total", "counter", f"Network device statistic {name}.") for name in told]
     up = Metric("node_network_up", "gauge", "Value is 1 if operstate is 'up', 0 otherwise.")
-    for line in _lines(proc / "1/net/dev")[2:]:
+    for line in lines_of(proc / "1/net/dev")[2:]:
         name, _, rest = line.partition(":")
         numbers = [int(word) for word in rest.split()]
         for metric, value in zip(metrics, numbers, strict=False):
             metric.add(value, device=name.strip())
-        state = _lines(host / "sys/class/net" / name.strip() / "operstate")
+        state = lines_of(host / "sys/class/net" / name.strip() / "operstate")
         if state:
             up.add(float(state[0] == "up"), device=name.strip())
     yield from (*metrics, up)
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().splitlines()
-    except OSError:
-        return []
