@@ -49,6 +49,7 @@ class Agent:
         """One round."""
         self.collector.know(self.containers.look(), now)
         self.collector.read(now)
+        self.collector.flush()
 
 
 def kept(folder: Path, stack: str = "shop", **asked: Any) -> list[str]:
@@ -133,7 +134,7 @@ def test_whose_a_line_is(docker: Docker, tmp_path: Path) -> None:
     agent.turn(0.0)
     found = [(path.parent.parent.name, path.parent.name, json.loads(line)) for path in sorted((tmp_path / "logs").glob("*/*/*.jsonl")) for line in path.read_text().splitlines()]
     assert [(stack, app, line["i"], line["l"]) for stack, app, line in found] == [
-        (".._..", "a_b", "odd", ""), ("_", "postgres", "postgres", ""), ("blog", "web", "web-1", ""), ("shop", "web", "web-1", "error"),
+        ("_", "others", "postgres", ""), ("_.._..", "a_b", "odd", ""), ("blog", "web", "web-1", ""), ("shop", "web", "web-1", "error"),
         ("shop", "web", "web.release-command", "error"),
     ]
     assert agent.collector.lines["shop", "web", "error"] == 2
@@ -154,7 +155,7 @@ def test_what_a_container_said_last_outlives_it(docker: Docker, tmp_path: Path) 
     agent.turn(2.0)
     assert kept(tmp_path / "logs") == ["first", "second", "and then"]
     agent.collector.drop()
-    assert json.loads((tmp_path / "logs/checkpoint").read_bytes())["marks"] == {}
+    assert json.loads((tmp_path / "logs/.agent/checkpoint").read_bytes())["marks"] == {}
 
 
 def test_what_docker_knows_of_a_container(docker: Docker) -> None:

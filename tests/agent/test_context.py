@@ -6,6 +6,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from agent_support import seal_all
 
 from handful.agent.codec import Gzip
 from handful.agent.context import with_context
@@ -27,7 +28,7 @@ def kept(folder: Path, lines: list[tuple[tuple[str, str], str]]) -> None:
         moment = f"2026-01-01T{10 + number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}"
         store.append(Source("shop", app, instance), Line(f"{moment}Z", "stdout", text), "", 0.0)
     store.checkpoint({}, {})
-    store.seal(200.0, "2026-01-01T11")
+    seal_all(store, 200.0, "2026-01-01T11")
 
 
 def told(folder: Path, query: Query, lines: int, count: int) -> list[tuple[str, bool]]:

@@ -44,6 +44,7 @@ class Agent:
         """One round."""
         self.collector.know(self.containers.look(), now)
         self.collector.read(now)
+        self.collector.flush()
 
     def kill(self) -> None:
         """Nothing more is written down."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from agent_support import seal_all
 
 from handful.agent import store as storing
 from handful.agent.codec import Gzip
@@ -35,6 +37,11 @@ def texts(lines: list[dict[str, Any]]) -> list[str]:
     return [line["x"] for line in lines]
 
 
+def looked(follower: Follower) -> list[dict[str, Any]]:
+    """Return what has come since, as it is told."""
+    return [json.loads(record) for record in follower.look()]
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """One with three lines that a checkpoint covers."""
@@ -61,16 +68,16 @@ def follow(tmp_path: Path) -> Iterator[Callable[..., Follower]]:
 def test_lines_come_when_a_checkpoint_covers_them(store: Store, follow: Callable[..., Follower]) -> None:
     """Once; in the order of time, with their app; of what was there before, none."""
     follower = follow()
-    assert follower.look() == []
+    assert looked(follower) == []
     say(store, 4, 3)
     store.flush()
-    assert follower.look() == []
+    assert looked(follower) == []
     store.checkpoint({}, {})
-    found = follower.look()
+    found = looked(follower)
     assert [(line["x"], line["app"], line["i"]) for line in found] == [("3", "web", "web-1"), ("4", "web", "web-1")]
-    assert follower.look() == []
+    assert looked(follower) == []
     store.checkpoint({}, {})
-    assert follower.look() == []
+    assert looked(follower) == []
 
 
 def test_what_is_not_asked_for_does_not_come(store: Store, follow: Callable[..., Follower]) -> None:
@@ -81,8 +88,8 @@ def test_what_is_not_asked_for_does_not_come(store: Store, follow: Callable[...,
     say(store, 7, app="job")
     say(store, 58, stack="blog")
     store.checkpoint({}, {})
-    assert texts(follower.look()) == ["5", "6"]
-    assert texts(word.look()) == ["5"]
+    assert texts(looked(follower)) == ["5", "6"]
+    assert texts(looked(word)) == ["5"]
 
 
 def test_an_agent_that_is_killed(store: Store, tmp_path: Path, follow: Callable[..., Follower]) -> None:
@@ -90,11 +97,11 @@ def test_an_agent_that_is_killed(store: Store, tmp_path: Path, follow: Callable[
     follower = follow()
     say(store, 3, 4)
     store.flush()
-    assert follower.look() == []
+    assert looked(follower) == []
     again = Store(tmp_path, Gzip())
     say(again, 3, 4, 5)
     again.checkpoint({}, {})
-    assert texts(follower.look()) == ["3", "4", "5"]
+    assert texts(looked(follower)) == ["3", "4", "5"]
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -103,11 +110,11 @@ def test_a_file_that_is_packed(store: Store, tmp_path: Path, follow: Callable[..
     follower, hour = follow(), 10 if known else 11
     say(store, 3, hour=hour)
     store.checkpoint({}, {})
-    assert store.seal(200.0, NOW)
-    assert texts(follower.look()) == ["3"]
+    assert seal_all(store, 200.0, NOW)
+    assert texts(looked(follower)) == ["3"]
     say(store, 4, hour=hour)
     store.checkpoint({}, {})
-    assert texts(follower.look()) == ["4"]
+    assert texts(looked(follower)) == ["4"]
     assert not list(tmp_path.glob(f"shop/web/2026-01-01T{hour}.jsonl"))
 
 
@@ -115,22 +122,22 @@ def test_while_a_checkpoint_is_written(store: Store, tmp_path: Path, follow: Cal
     """There is none for a moment, but the one before it: nothing comes twice, and who begins then begins there."""
     follower = follow()
     (tmp_path / CHECKPOINT).replace(tmp_path / BEFORE)
-    assert follower.look() == []
+    assert looked(follower) == []
     late = follow()
     assert late.covered == follower.covered != {}
     say(store, 3)
     store.checkpoint({}, {})
-    assert (texts(follower.look()), texts(late.look())) == (["3"], ["3"])
+    assert (texts(looked(follower)), texts(looked(late))) == (["3"], ["3"])
 
 
 def test_before_there_is_anything(tmp_path: Path, follow: Callable[..., Follower]) -> None:
     """All that comes is new."""
     follower = follow()
-    assert (follower.look(), follower.covered) == ([], {})
+    assert (looked(follower), follower.covered) == ([], {})
     store = Store(tmp_path, Gzip())
     say(store, 1)
     store.checkpoint({}, {})
-    assert texts(follower.look()) == ["1"]
+    assert texts(looked(follower)) == ["1"]
 
 
 def test_what_is_covered_bounds_what_was_before(store: Store, tmp_path: Path, follow: Callable[..., Follower]) -> None:
@@ -144,7 +151,7 @@ def test_what_is_covered_bounds_what_was_before(store: Store, tmp_path: Path, fo
     store.checkpoint({}, {})
     assert texts(list(search(tmp_path, query))) == ["0", "1", "2"]
     assert texts(last(tmp_path, query, 2)) == ["1", "2"]
-    assert texts(follower.look()) == ["3", "4", "5", "6"]
+    assert texts(looked(follower)) == ["3", "4", "5", "6"]
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -167,15 +174,15 @@ def test_each_line_comes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s
         if chance.random() < 0.3:
             store.checkpoint({}, {})
             covered = number
-            store.seal(0.0, "2026-01-01T10")
-            found += texts(follower.look()) if follower else []
+            seal_all(store, 0.0, "2026-01-01T10")
+            found += texts(looked(follower)) if follower else []
         elif chance.random() < 0.1:
             store, number = Store(tmp_path, Gzip()), covered
         if follower and chance.random() < 0.5:
-            found += texts(follower.look())
+            found += texts(looked(follower))
     store.checkpoint({}, {})
     assert follower is not None
-    found += texts(follower.look())
+    found += texts(looked(follower))
     assert sorted(map(int, before + found)) == list(range(number))
     assert before
     assert found

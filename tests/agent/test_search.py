@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
+from agent_support import seal_all
 
 from handful.agent import pieces as piecing
 from handful.agent import query as querying
@@ -40,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 store.append(Source("shop", app, instance, f"000{hour}"), Line(f"{moment}{f'.{number % 7}' if number % 7 else ''}Z", "stdout", text), LEVELS[number % 4], 0.0)
         store.append(Source("other", "web", "web-1"), Line(f"2026-01-01T{hour}:00:00.0Z", "stdout", "of another stack: needle"), "", 0.0)
     store.checkpoint({}, {})
-    assert len(store.seal(200.0, "2026-01-01T12")) == 6
+    assert len(seal_all(store, 200.0, "2026-01-01T12")) == 6
     return folder
 
 
@@ -111,7 +113,7 @@ def test_moments_of_one_second_are_in_their_order(tmp_path: Path) -> None:
         assert texts(tmp_path) == ["1", "3", "2", "0"]
         assert texts(tmp_path, since="2026-01-01T10:00:01") == ["1", "3", "2", "0"]
         assert texts(tmp_path, until="2026-01-01T10:00:01.2") == ["1", "3", "2"]
-        store.seal(200.0, "2026-01-01T11")
+        seal_all(store, 200.0, "2026-01-01T11")
 
 
 def test_an_hour_that_is_packed_meanwhile(tmp_path: Path) -> None:
@@ -125,10 +127,10 @@ def test_an_hour_that_is_packed_meanwhile(tmp_path: Path) -> None:
     asked, fits = Pieces(tmp_path, Query("shop")), Filter(Query("shop"))
     listed = list(asked.files())
     found = [piece for path in listed for piece in asked.of(path)]
-    store.seal(200.0, "2026-01-01T11")
+    seal_all(store, 200.0, "2026-01-01T11")
     later = [piece for path in listed for piece in asked.of(path)]
     for pieces in (found, later):
-        assert [line["x"] for piece in pieces for line in fits.lines(piece.read(), piece.app)] == list("01234")
+        assert [json.loads(record)["x"] for piece in pieces for _, record in fits.records(piece.read(), piece.app)] == list("01234")
     path.write_bytes(before)
     assert texts(tmp_path) == list("01234")
     path.unlink()
@@ -165,7 +167,7 @@ def test_containers_that_are_read_one_after_the_other(tmp_path: Path, *, packed:
             store.append(Source("shop", "web", f"web-{instance}"), line, "", 0.0)
     store.checkpoint({}, {})
     if packed:
-        store.seal(200.0, "2026-01-01T11")
+        seal_all(store, 200.0, "2026-01-01T11")
     found = list(search(tmp_path, Query("shop")))
     assert len(found) == 12000
     assert [line["t"] for line in found] == sorted(line["t"] for line in found)
@@ -186,7 +188,7 @@ def test_the_last_ones_are_the_end_of_all(tmp_path: Path, monkeypatch: pytest.Mo
         store.append(*told(moment, f"{number} {chance.choice(('hit', 'miss'))}", app), chance.choice(LEVELS), 0.0)
         if number == 400:
             store.checkpoint({}, {})
-            store.seal(200.0, "2026-01-01T11")
+            seal_all(store, 200.0, "2026-01-01T11")
     store.checkpoint({}, {})
     for asked in ({}, {"grep": "hit"}, {"apps": ("web",)}, {"apps": ("job", "web"), "levels": at_least("error")}, {"since": "2026-01-01T10:05", "until": "2026-01-01T12:03"}, {"regex": "7.*hit"}, {"grep": "none"}):
         query = Query("shop", **asked)  # type: ignore[arg-type]
@@ -202,7 +204,7 @@ def test_an_hour_is_not_held_in_memory(tmp_path: Path) -> None:
         store.append(*told(f"10:{number // 4000:02}:{number // 67 % 60:02}.{number:06}", f"line {number} of some length, as lines are"), "info", 0.0)
         if number % 50_000 == 49_999:
             store.checkpoint({}, {})
-            store.seal(200.0, "2026-01-01T11")
+            seal_all(store, 200.0, "2026-01-01T11")
     assert len(list(tmp_path.glob("shop/web/*.zst"))) == 4
     tracemalloc.start()
     try:
@@ -217,7 +219,7 @@ def test_an_hour_is_not_held_in_memory(tmp_path: Path) -> None:
 def damaged(folder: Path, since: str = "") -> set[Path]:
     """Return the files that are left out of a search."""
     asked = Search(folder, Query("shop", since=since))
-    assert list(asked.lines()) is not None
+    assert list(asked.records()) is not None
     return asked.damaged
 
 
@@ -228,7 +230,7 @@ def test_an_index_that_is_damaged(tmp_path: Path, damage: bytes) -> None:
     for hour in (10, 11):
         store.append(*told(f"{hour}:00:00", f"of {hour}"), "info", 0.0)
     store.checkpoint({}, {})
-    store.seal(200.0, "2026-01-01T12")
+    seal_all(store, 200.0, "2026-01-01T12")
     (tmp_path / "shop/web/2026-01-01T10.idx").write_bytes(damage)
     assert damaged(tmp_path) == {tmp_path / "shop/web/2026-01-01T10.jsonl.zst"}
     assert texts(tmp_path) == ["of 11"]
@@ -244,9 +246,9 @@ def test_a_packed_file_that_is_damaged(tmp_path: Path, codec: Codec) -> None:
     for hour in (10, 11):
         store.append(*told(f"{hour}:00:00", f"of {hour}"), "info", 0.0)
     store.checkpoint({}, {})
-    store.seal(200.0, "2026-01-01T12")
+    seal_all(store, 200.0, "2026-01-01T12")
     path = tmp_path / f"shop/web/2026-01-01T10.jsonl.{codec.ending}"
     path.write_bytes(b"\xff" * path.stat().st_size)
     asked = Search(tmp_path, Query("shop"))
-    assert [line["x"] for line in asked.lines()] == ["of 11"]
+    assert [json.loads(record)["x"] for record in asked.records()] == ["of 11"]
     assert asked.damaged == {path}

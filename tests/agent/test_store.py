@@ -7,6 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from agent_support import seal_all
 
 from handful.agent import store as storing
 from handful.agent.codec import Codec, Gzip, Zstd, codec_of
@@ -77,9 +78,9 @@ def test_an_hour_that_is_over_is_packed(tmp_path: Path, codec: Codec) -> None:
     for number in range(20_000):
         store.append(WEB, line(number), "error" if number % 100 == 0 else "info", 0.0)
     store.checkpoint({}, {})
-    assert store.seal(60.0, "2026-01-01T13") == []
-    assert store.seal(200.0, "2026-01-01T12") == []
-    (packed,) = store.seal(200.0, "2026-01-01T13")
+    assert seal_all(store, 60.0, "2026-01-01T13") == []
+    assert seal_all(store, 200.0, "2026-01-01T12") == []
+    (packed,) = seal_all(store, 200.0, "2026-01-01T13")
     assert packed.name == f"2026-01-01T12.jsonl.{codec.ending}"
     told = json.loads((tmp_path / "shop/web/2026-01-01T12.idx").read_bytes())
     assert len(told["frames"]) > 3
@@ -103,7 +104,7 @@ def test_who_is_killed_while_packing_leaves_one_of_both(tmp_path: Path) -> None:
     store.append(WEB, line(1), "", 0.0)
     store.checkpoint({}, {})
     shutil.copytree(tmp_path / "a", tmp_path / "b")
-    store.seal(200.0, "2026-01-01T13")
+    seal_all(store, 200.0, "2026-01-01T13")
     packed, index = (next((tmp_path / "a/shop/web").glob(f"*.{ending}")) for ending in ("gz", "idx"))
     shutil.copy(packed, tmp_path / "b/shop/web")
     assert [path.suffix for path in sorted((tmp_path / "b/shop/web").iterdir())] == [".jsonl", ".gz"]
@@ -121,7 +122,7 @@ def test_a_checkpoint_that_is_damaged(tmp_path: Path) -> None:
     store.checkpoint({"c": Mark(1, 2, 3)}, {})
     store.append(WEB, line(2), "", 0.0)
     store.checkpoint({"c": Mark(1, 9, 3)}, {})
-    (tmp_path / "checkpoint").write_bytes(b"{")
+    (tmp_path / ".agent/checkpoint").write_bytes(b"{")
     again = Store(tmp_path, Gzip())
     assert again.marks == {"c": Mark(1, 2, 3)}
     assert kept(tmp_path) == ["line 1 ü"]
@@ -134,7 +135,7 @@ def test_an_hour_that_becomes_too_large_is_packed_early(tmp_path: Path, monkeypa
     for number in range(100):
         store.append(WEB, line(number), "", 0.0)
     store.checkpoint({}, {})
-    assert len(store.seal(0.0, "2026-01-01T12")) == 1
+    assert len(seal_all(store, 0.0, "2026-01-01T12")) == 1
     store.append(WEB, line(100), "", 0.0)
     store.checkpoint({}, {})
     assert len(kept(tmp_path)) == 101

@@ -45,7 +45,7 @@ class Looks:
 
     def is_rate(self, value: float, change: float) -> bool:
         """Return whether it is what has changed, per second."""
-        return change / self.most <= value <= change / max(self.least, 1e-3)
+        return change / max(self.most, 1e-3) <= value <= change / max(self.least, 1e-3)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_rates_of_two_looks(host: Host, docker: Docker, root: Path, version: int
     assert looks.is_rate(web["cpu"], 2.5)
     assert looks.is_rate(web["received"], 1000)
     assert (web["sent"], web["read"], web["written"]) == (0, 0, 0)
-    assert (other["stack"], other["app"], other["instance"], other["cpu"]) == ("_", "postgres", "postgres", 0)
+    assert (other["stack"], other["app"], other["instance"], other["cpu"]) == ("_", "others", "postgres", 0)
     assert looks.told()["apps"][0]["cpu"] == 0
 
 
@@ -96,7 +96,7 @@ def test_containers_that_come_and_go(host: Host, docker: Docker, root: Path) -> 
     docker.run(OTHER, "postgres", {}, Pid=43)
     host.container(43, OTHER, 2, cpu=100.0)
     host.container(42, KEY, 2, cpu=0.5)
-    assert [(each["app"], each["cpu"]) for each in looks.told()["apps"]] == [("web", 0), ("postgres", 0)]
+    assert [(each["app"], each["cpu"]) for each in looks.told()["apps"]] == [("web", 0), ("others", 0)]
     docker.remove(KEY)
     docker.change(OTHER, Running=False, Pid=0)
     assert looks.told()["apps"] == []

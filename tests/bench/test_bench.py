@@ -53,7 +53,7 @@ def test_a_misspelt_name_is_refused_with_those_that_there_are() -> None:
     """Nothing is measured, and nothing is written to stdout."""
     done = subprocess.run([sys.executable, str(BENCH), "rolback"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "there is no bench rolback; there are cli, deploy-change, deploy-nothing, rollback, status" in done.stderr
+    assert "there is no bench rolback; there are cli, agent, logs, deploy-change, deploy-nothing, rollback" in done.stderr
 
 
 def test_every_name_has_a_bench(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,4 +62,30 @@ def test_every_name_has_a_bench(monkeypatch: pytest.MonkeyPatch) -> None:
     main = runpy.run_path(str(BENCH / "__main__.py"), run_name="bench")
     names, files = main["NAMES"], {name: main["MODULES"].get(name, name.replace("-", "_")) for name in main["NAMES"]}
     missing = [name for name, file in files.items() if "measure" not in runpy.run_path(str(BENCH / f"{file}.py"))]
-    assert (len(names), missing) == (11, [])
+    assert (len(names), missing) == (13, [])
+
+
+def test_the_agent_is_started_by_the_line_of_handful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With another name and port, and nothing else is another."""
+    monkeypatch.syspath_prepend(str(BENCH))
+    line = import_module("harness.crowd").agent_line("other", 1234)
+    assert "docker run --detach --name other " in line
+    assert "--memory 96m" in line
+    assert line.endswith(" --port 1234 >/dev/null")
+
+
+def test_frames_of_docker_are_given_out_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that has only begun waits for its rest."""
+    monkeypatch.syspath_prepend(str(BENCH))
+    found: list[bytes] = []
+    rest = import_module("harness.engine").taken(b"\1\0\0\0\0\0\0\3one\2\0\0\0\0\0\0\4fo", found.append)
+    assert (found, rest) == ([b"one"], b"\2\0\0\0\0\0\0\4fo")
+
+
+def test_a_program_is_measured_without_its_starter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What it writes is counted, and its memory is its own."""
+    monkeypatch.syspath_prepend(str(BENCH))
+    used = import_module("harness.process").run(["sh", "-c", "echo one; echo two"], tmp_path / "out")
+    assert used.lines == 2
+    assert 0 < used.peak < 100_000_000
+    assert 0 <= used.cpu <= used.wall + 0.1

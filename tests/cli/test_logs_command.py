@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from agent_support import seal_all
 
 from handful.agent.codec import Zstd
 from handful.agent.lines import Line
@@ -184,7 +185,7 @@ def test_what_is_damaged_is_told(farm: Farm) -> None:
     """A file that cannot be read is left out, by name."""
     store = Store(farm.folder / "m1/logs", Zstd())
     store.checkpoint({}, {})
-    for packed in store.seal(1e9, "2999-01-01T00"):
+    for packed in seal_all(store, 1e9, "2999-01-01T00"):
         packed.write_bytes(b"no frame")
     assert "left out, as it is damaged: shop/web/" in farm.handful("logs").stderr
     assert farm.texts("web") == ["two", "four"]

@@ -55,7 +55,7 @@ def kill_agent(project: Project) -> None:
 
 def wait_for_agent(project: Project) -> None:
     """Wait until it has begun again: it holds its lock then."""
-    wait_until(lambda: "held" in project.sh("flock -n /var/lib/handful/logs/lock true || echo held"), 60)
+    wait_until(lambda: "held" in project.sh("flock -n /var/lib/handful/logs/.agent/lock true || echo held"), 60)
 
 
 def test_what_it_said_before_it_was_killed_for_memory(project: Project) -> None:

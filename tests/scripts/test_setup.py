@@ -173,7 +173,7 @@ AGENT = "handful/agent:1"
 @contextlib.contextmanager
 def held(machine: Machine) -> Iterator[None]:
     """Hold the lock that an agent which has begun holds."""
-    folder = machine.root / "logs"
+    folder = machine.root / "logs/.agent"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

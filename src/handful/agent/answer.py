@@ -15,7 +15,7 @@ from handful.agent.query import FIRST, LAST, Query
 from handful.agent.search import Search, last
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
     from handful.agent.stacks import Stacks
@@ -40,13 +40,12 @@ def answer(folder: Path, query: Query, stacks: Stacks, *, lines: int, context: i
     elif context:
         _say(with_context(folder, query, lines, context))
     else:
-        _say(search.last(lines) if lines else search.lines())
+        _say(search.last(lines) if lines else search.records())
     if search.damaged:
         _say([{"damaged": sorted(str(path.relative_to(folder)) for path in search.damaged)}])
     while follower is not None:
         time.sleep(FOLLOW_SECONDS)
-        if found := follower.look():
-            _say(found)
+        _say(follower.look())
 
 
 def header(folder: Path, query: Query, stacks: Stacks) -> dict[str, Any]:
@@ -69,7 +68,8 @@ def _last_moment(folder: Path, query: Query, app: str) -> str:
     return str(found[0]["t"]) + "Z" if found else ""
 
 
-def _say(lines: Iterable[dict[str, Any]] | Iterator[dict[str, Any]]) -> None:
+def _say(lines: Iterable[dict[str, Any] | bytes]) -> None:
+    """Write lines out; those that are JSON already as they are."""
     for line in lines:
-        sys.stdout.buffer.write(dumps(line) + b"\n")
+        sys.stdout.buffer.write((line if isinstance(line, bytes) else dumps(line)) + b"\n")
     sys.stdout.buffer.flush()

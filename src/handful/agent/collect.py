@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 from handful.agent.ends import STREAM, Known, Memory, gone, life, now_told
 from handful.agent.levels import level_of
 from handful.agent.lines import Joiner, Line
-from handful.agent.store import Source
 from handful.agent.tail import Mark, Tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from handful.agent.containers import Container
-    from handful.agent.store import Store
+    from handful.agent.store import Source, Store
 
     # (stack, app) → (level, words), as `level_of` takes them.
     Rules = Mapping[tuple[str, str], Sequence[tuple[str, str]]]
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     Takes = Callable[[bytes], None]
 
 CHECKPOINT_SECONDS = 1.0
+# Lines that wait in memory for the next checkpoint.
+MOST_UNKEPT = 10_000
 # The key, in a checkpoint, of when an agent first looked here.
 SINCE = ""
 GAP = "lines may be missing here: Docker had removed them before they were read"
@@ -54,12 +55,12 @@ class Collector:
         self._store, self.rules, self._parts, self._memory = store, rules, parts, memory
         self._readings: dict[str, Reading] = {}
         self._checkpoint = 0.0
-        self._dirty = False
+        self._dirty, self._unkept = False, 0
         self.lines: Counter[tuple[str, str, str]] = Counter()
         self.gaps: Counter[tuple[str, str]] = Counter()
         told = dict(store.known)
         self._since: str = told.pop(SINCE, "") or now_told(time.time())
-        self._known = {key: Known(Source(*source), *rest) for key, (source, *rest) in told.items()}
+        self._known = {key: known for key, each in told.items() if (known := Known.read_from(each)) is not None}
 
     def know(self, containers: Mapping[str, Container], now: float) -> None:
         """Take up those that have come, and let go of those that are gone once they are read to their end."""
@@ -68,6 +69,8 @@ class Collector:
                 tail = Tail(container.log, self._store.marks.get(key, Mark()))
                 joiner = Joiner(self._store.begun.get(key, {}))
                 self._readings[key] = Reading(container.source, tail, joiner, self._parts.get(container.part))
+                # One of a moment may be gone when it is its turn.
+                tail.look()
             self._live(key, container, now)
         for key, reading in self._readings.items():
             reading.gone = key not in containers
@@ -86,11 +89,22 @@ class Collector:
                 count += found
                 if reading.gone and not found:
                     count += self._ended(key, reading, now)
-        self._store.flush()
         self._dirty |= count > 0
-        if self._dirty and now - self._checkpoint >= CHECKPOINT_SECONDS:
-            self.checkpoint(now)
+        self._unkept += count
+        if now - self._checkpoint >= CHECKPOINT_SECONDS:
+            if self._dirty:
+                self.checkpoint(now)
+            self._checkpoint = now
+            self._store.seal(now, time.strftime("%Y-%m-%dT%H", time.gmtime()))
+        elif self._unkept > MOST_UNKEPT:
+            # So that a flood does not fill the memory.
+            self.flush()
         return count
+
+    def flush(self) -> None:
+        """Hand all that was read to the kernel: whoever searches finds it."""
+        self._store.flush()
+        self._unkept = 0
 
     @property
     def behind(self) -> bool:
@@ -103,8 +117,7 @@ class Collector:
         begun = {key: waiting for key, reading in self._readings.items() if (waiting := reading.joiner.waiting)}
         known: dict[str, Any] = {key: astuple(each) for key, each in self._known.items()}
         self._store.checkpoint(marks, begun, {**known, SINCE: self._since})
-        self._checkpoint, self._dirty = now, False
-        self._store.seal(now, time.strftime("%Y-%m-%dT%H", time.gmtime()))
+        self._checkpoint, self._dirty, self._unkept = now, False, 0
 
     def drop(self) -> None:
         """Let go of all files, and write nothing down: the next agent goes on from the last checkpoint."""
@@ -133,11 +146,10 @@ class Collector:
     def _read(self, key: str, reading: Reading, now: float) -> int:
         gaps, count = reading.tail.gaps, 0
         reading.tail.look()
-        before = reading.tail.mark
         for record in reading.tail.read():
             count += self._take(reading, record, now)
         # One chunk in each round: there may be more, and others have their turn first.
-        reading.behind = before != reading.tail.mark
+        reading.behind = reading.tail.behind
         if reading.tail.gaps > gaps:
             self._gap(reading.source, reading.tail.gaps - gaps, now)
         if (known := self._known.get(key)) is not None and (read := known.read(behind=reading.behind)) is not known:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Of those that are nobody's of handful's.
-NOBODY = "_"
+NOBODY, OTHERS = "_", "others"
 SHORT = 12
 
 
@@ -134,10 +134,12 @@ def _source(name: str, labels: dict[str, str]) -> Source:
         # What is no instance (a release command, `handful run`) is called as its container is.
         instance = labels.get("handful.instance") or name.removeprefix(f"{stack}.")
         return Source(_plain(stack), _plain(app), instance, labels.get("handful.release", ""))
-    return Source(NOBODY, _plain(name), name)
+    # A name for each would be a folder for each `docker run`.
+    return Source(NOBODY, labels.get("handful.part", "") or OTHERS, name)
 
 
 def _plain(text: str) -> str:
     """Return a name that is a folder's: a label may be anything."""
-    kept = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in text)[:100]
-    return kept if kept.strip(".") else f"_{kept}"
+    kept = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_.") else "_" for letter in text)
+    # What begins with a dot is the agent's own, or no name at all.
+    return f"_{kept}"[:100] if kept.startswith(".") or not kept else kept[:100]

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from handful.agent.lines import Line
+from handful.agent.store import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from handful.agent.containers import Container
-    from handful.agent.store import Source
 
 # The stream of such lines, beside stdout and stderr.
 STREAM = "handful"
@@ -35,6 +35,14 @@ class Known:
     started: str = ""
     finished: str = ""
     whole: bool = False
+
+    @classmethod
+    def read_from(cls, told: object) -> Known | None:
+        """Return what a checkpoint holds; None for what another version has written, or nobody."""
+        match told:
+            case [[str(stack), str(app), str(instance), str(release)], str(started), str(finished), bool(whole)]:
+                return cls(Source(stack, app, instance, release), started, finished, whole)
+        return None
 
     @property
     def ended(self) -> bool:

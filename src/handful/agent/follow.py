@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from handful.agent.pieces import unpacked
 from handful.agent.query import Filter, Query
-from handful.agent.store import BEFORE, CHECKPOINT, read_object
+from handful.agent.store import BEFORE, CHECKPOINT, FRAME_BYTES, read_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,21 +38,21 @@ class Follower:
         for name, size in self.covered.items():
             self._open(name, size)
 
-    def look(self) -> list[dict[str, Any]]:
-        """Return the lines that have come since, in the order of time. Raises TooSlow."""
-        (stamp, sizes), lines = self._checkpoint(), list[dict[str, Any]]()
+    def look(self) -> Iterator[bytes]:
+        """Yield the lines that have come since, as JSON: those of a piece of a file by time. Raises TooSlow."""
+        stamp, sizes = self._checkpoint()
         if stamp == self._stamp:
-            return lines
+            return
         self._stamp = stamp
+        self._filter.begin()
         for name, opened in tuple(self._opened.items()):
             if name not in sizes:
                 # It was packed: all of it had been covered.
-                lines += self._new(opened, None)
+                yield from self._new(opened, None)
                 opened.file.close()
                 del self._opened[name]
         for name, size in sizes.items():
-            lines += self._new(self._open(name, 0), size)
-        return sorted(lines, key=lambda line: line["t"])
+            yield from self._new(self._open(name, 0), size)
 
     def close(self) -> None:
         """Follow no more."""
@@ -86,10 +86,16 @@ class Follower:
             self._opened[name] = Opened(path, file, offset)
         return self._opened[name]
 
-    def _new(self, opened: Opened, size: int | None) -> Iterator[dict[str, Any]]:
-        """Yield what fits of a file from where it was given out, up to `size`, or to its end."""
+    def _new(self, opened: Opened, size: int | None) -> Iterator[bytes]:
+        """Yield what fits of a file from where it was given out, up to `size`, or to its end: by time in each piece."""
         opened.file.seek(opened.offset)
-        block = opened.file.read(-1 if size is None else max(0, size - opened.offset))
-        opened.offset += len(block)
-        if block:
-            yield from self._filter.lines(block, opened.path.parent.name)
+        while (size is None or opened.offset < size) and (lines := opened.file.readlines(FRAME_BYTES)):
+            block = b"".join(lines)[: None if size is None else size - opened.offset]
+            opened.offset += len(block)
+            found = sorted(self._filter.records(block, opened.path.parent.name), key=_moment)
+            for _, record in found:
+                yield record
+
+
+def _moment(found: tuple[str, bytes]) -> str:
+    return found[0]

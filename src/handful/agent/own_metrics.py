@@ -93,19 +93,22 @@ def request_metrics(requests: Requests, stacks: Sequence[Stack]) -> Iterator[Met
         "handful_request_duration_seconds", "histogram", "From a request's end to the beginning of its answer."
     )
     machines = {stack.name: stack.machine for stack in stacks}
+    # More are counted meanwhile.
+    answered, seconds = requests.answered.copy(), requests.seconds.copy()
+    users = {*requests.failed.copy(), *requests.cut.copy(), *(each for each, _ in answered)}
 
     def labels(backend: str) -> dict[str, str]:
         stack, _, app = backend.partition(".")
         return {"stack": stack, "app": app, "machine": machines.get(stack, "")}
 
-    for (backend, code), number in requests.answered.items():
+    for (backend, code), number in answered.items():
         total.add(number, **labels(backend), code=code)
-    for backend in {*requests.failed, *requests.cut, *(each for each, _ in requests.answered)}:
+    for backend in users:
         failed.add(requests.failed[backend], **labels(backend))
         cut.add(requests.cut[backend], **labels(backend))
-    for backend, counts in requests.times.items():
+    for backend, counts in dict(requests.times).items():
         bounds = [bound / MILLI for bound in BUCKETS]
-        times.add_histogram(bounds, counts, requests.seconds[backend] / MILLI, **labels(backend))
+        times.add_histogram(bounds, counts, seconds[backend] / MILLI, **labels(backend))
     yield from (total, failed, cut, times)
 
 

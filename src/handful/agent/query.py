@@ -56,13 +56,22 @@ class Filter:
         self.needle = dumps(query.grep)[1:-1] if query.grep else b""
         self._spent = 0.0
 
-    def lines(self, block: bytes, app: str) -> Iterator[dict[str, Any]]:
-        """Yield those of a block of whole lines that fit, each with its app. Raises TooSlow."""
+    def records(self, block: bytes, app: str) -> Iterator[tuple[str, bytes]]:
+        """Yield the lines of a block that fit, as JSON with their app, each with its moment. Raises TooSlow."""
+        tail = b',"app":' + dumps(app) + b"}"
         for record in _with(block, self.needle):
-            line = loads(record)
-            if self.fits(line):
-                line["app"] = app
-                yield line
+            try:
+                line = loads(record)
+                fits = self.fits(line)
+            except (ValueError, KeyError, TypeError):
+                # Spoilt on the disk.
+                continue
+            if fits:
+                yield line["t"], record[:-1] + tail
+
+    def begin(self) -> None:
+        """Let the expression take its time anew."""
+        self._spent = 0.0
 
     def fits(self, line: dict[str, Any]) -> bool:
         """Whether this line does. Raises TooSlow."""

@@ -32,15 +32,21 @@ class Requests:
         self.cut: Counter[str] = Counter()
         self.times: defaultdict[str, list[int]] = defaultdict(lambda: [0] * (len(BUCKETS) + 1))
         self.seconds: Counter[str] = Counter()
+        # Of the newest request, and up to which those that come are known already; milliseconds since 1970.
+        self._newest = self._known = 0
+
+    def again(self) -> None:
+        """What was taken will come once more: it is not counted twice."""
+        self._known = self._newest
 
     def take(self, record: bytes) -> None:
         """Count the request that a record of Docker's tells of; what is no such line is passed over."""
         words = record[8 : record.rfind(b'\\n","stream"')].split()
         if len(words) != FIELDS:
             return
-        _, backend, ended, _, status, *waits = words
+        moment, backend, ended, _, status, *waits = words
         app = backend.decode(errors="replace").removesuffix(".once")
-        if app.startswith(NO_APP) or "." not in app:
+        if app.startswith(NO_APP) or "." not in app or not self._is_new(moment):
             return
         if status == b"-":
             if FAILED_TCP.match(ended):
@@ -62,3 +68,9 @@ class Requests:
             taken = sum(each for each in times if each > 0)
             self.times[app][bisect_left(BUCKETS, taken)] += 1
             self.seconds[app] += taken
+
+    def _is_new(self, moment: bytes) -> bool:
+        if not moment.isdigit() or int(moment) <= self._known:
+            return False
+        self._newest = max(self._newest, int(moment))
+        return True

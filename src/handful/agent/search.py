@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING, Any
 
+from handful.agent.lines import loads
 from handful.agent.pieces import Pieces
 from handful.agent.query import Filter, Query
 from handful.agent.store import MINUTE, OPEN
@@ -16,6 +17,10 @@ from handful.agent.store import MINUTE, OPEN
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+# The agent's container has 96 MB for all that runs in it: so much is held of very long lines.
+MOST_BYTES = 16 * 1024**2
 
 
 class Search:
@@ -31,27 +36,27 @@ class Search:
         """The files that could not be read until now, and were left out."""
         return self._pieces.damaged
 
-    def lines(self) -> Iterator[dict[str, Any]]:
-        """Yield the lines that fit, in the order of time, each with its `app`. Raises TooSlow."""
+    def records(self) -> Iterator[bytes]:
+        """Yield the lines that fit, in the order of time, as JSON with their `app`. Raises TooSlow."""
         for hour in self._pieces.hours():
             pieces = self._pieces.of_hour(hour)
             # Containers are read one after the other: their lines are mixed, and so are the times of pieces.
-            waiting: list[tuple[str, int, int, dict[str, Any]]] = []
+            waiting: list[tuple[str, int, int, bytes]] = []
             for place, piece in sorted(enumerate(pieces), key=lambda each: each[1].first):
                 while waiting and waiting[0][0] < piece.first:
                     yield heapq.heappop(waiting)[3]
                 # Of lines of the same moment, the one that was written last is the last.
-                for number, line in enumerate(self._filter.lines(piece.read(), piece.app)):
-                    heapq.heappush(waiting, (line["t"], place, number, line))
+                for number, (moment, record) in enumerate(self._filter.records(piece.read(), piece.app)):
+                    heapq.heappush(waiting, (moment, place, number, record))
             while waiting:
                 yield heapq.heappop(waiting)[3]
 
-    def last(self, count: int) -> list[dict[str, Any]]:
-        """Return the last lines that fit; hours and pieces before those that have enough are not looked at."""
-        kept: list[dict[str, Any]] = []
+    def last(self, count: int) -> list[bytes]:
+        """Return the last lines that fit, fewer where they are very long; hours before those are not looked at."""
+        kept: list[bytes] = []
         for hour in reversed(self._pieces.hours()):
             kept = [*self._newest(hour, count - len(kept)), *kept]
-            if len(kept) == count:
+            if len(kept) == count or sum(map(len, kept)) > MOST_BYTES:
                 break
         return kept
 
@@ -68,33 +73,33 @@ class Search:
                         _add(found, minute, levels, query)
             else:
                 for piece in self._pieces.of(path):
-                    for line in self._filter.lines(piece.read(), piece.app):
-                        _add(found, line["t"][:MINUTE], {line["l"]: 1}, query)
+                    for moment, record in self._filter.records(piece.read(), piece.app):
+                        _add(found, moment[:MINUTE], {loads(record)["l"]: 1}, query)
         return dict(sorted(found.items()))
 
-    def _newest(self, hour: str, count: int) -> list[dict[str, Any]]:
-        newest: list[tuple[str, int, int, dict[str, Any]]] = []
-        pieces = self._pieces.of_hour(hour)
+    def _newest(self, hour: str, count: int) -> list[bytes]:
+        newest: list[tuple[str, int, int, bytes]] = []
+        pieces, size = self._pieces.of_hour(hour), 0
         for place, piece in sorted(enumerate(pieces), key=lambda each: each[1].last, reverse=True):
-            if len(newest) == count and piece.last < newest[0][0]:
+            full = len(newest) >= count or size > MOST_BYTES
+            if full and piece.last < newest[0][0]:
                 break
-            for number, line in enumerate(self._filter.lines(piece.read(), piece.app)):
-                each = line["t"], place, number, line
-                if len(newest) < count:
-                    heapq.heappush(newest, each)
-                elif each[:3] > newest[0][:3]:
-                    heapq.heapreplace(newest, each)
-        return [line for *_, line in sorted(newest, key=lambda each: each[:3])]
+            for number, (moment, record) in enumerate(self._filter.records(piece.read(), piece.app)):
+                heapq.heappush(newest, (moment, place, number, record))
+                size += len(record)
+                while len(newest) > count or (size > MOST_BYTES and len(newest) > 1):
+                    size -= len(heapq.heappop(newest)[3])
+        return [record for *_, record in sorted(newest)]
 
 
 def search(folder: Path, query: Query) -> Iterator[dict[str, Any]]:
     """Yield the lines that fit, in the order of time, each with its `app`. Raises TooSlow, re.error."""
-    yield from Search(folder, query).lines()
+    yield from map(loads, Search(folder, query).records())
 
 
 def last(folder: Path, query: Query, count: int) -> list[dict[str, Any]]:
     """Return the last lines that fit. Raises TooSlow, re.error."""
-    return Search(folder, query).last(count)
+    return [loads(record) for record in Search(folder, query).last(count)]
 
 
 def counts(folder: Path, query: Query) -> dict[str, dict[str, int]]:

@@ -3,7 +3,7 @@
     STACK/APP/2026-01-31T12.jsonl        the hour that is written to: one JSON object a line
     STACK/APP/2026-01-31T12.jsonl.zst    one that is over: frames of some 256 KiB that stand alone
     STACK/APP/2026-01-31T12.idx          where its frames begin, and how many lines of which level each minute has
-    checkpoint                           how far each container was read, which lines had only begun, what was said of
+    .agent/checkpoint                    how far each container was read, which lines had only begun, what was said of
                                          it, and how long each open file was then; checkpoint.before: the one before it
 
 What was appended after the last checkpoint is cut off when the next agent begins, and read again from Docker's own
@@ -28,8 +28,12 @@ if TYPE_CHECKING:
     from handful.agent.codec import Codec
     from handful.agent.lines import Line
 
+MARK_PARTS = 3
 FRAME_BYTES = 256 * 1024
-OPEN, INDEX, CHECKPOINT, BEFORE = ".jsonl", ".idx", "checkpoint", "checkpoint.before"
+OPEN, INDEX = ".jsonl", ".idx"
+# No stack is called so.
+OWN = ".agent"
+CHECKPOINT, BEFORE, LOCK = f"{OWN}/checkpoint", f"{OWN}/checkpoint.before", f"{OWN}/lock"
 # An open file that has become so large is packed before its hour is over.
 MOST_OPEN = 32 * 1024 * 1024
 # An hour that is over is packed when nobody has written to it for so long.
@@ -55,6 +59,8 @@ class Hour:
     size: int = 0
     touched: float = 0.0
     waiting: list[bytes] = field(default_factory=list)
+    # Not yet known to be on the disk.
+    dirty: bool = True
 
 
 class Store:
@@ -64,12 +70,15 @@ class Store:
         """Cut off what no checkpoint covers. Another agent must not be at work."""
         self._folder, self._codec = folder, codec
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / OWN).mkdir(mode=0o700, exist_ok=True)
         told = read_object(folder / CHECKPOINT) or read_object(folder / BEFORE)
-        self.marks: dict[str, Mark] = {key: Mark(*mark) for key, mark in told.get("marks", {}).items()}
-        self.begun: dict[str, dict[str, list[str]]] = told.get("begun", {})
-        self.known: dict[str, Any] = told.get("known", {})
+        marks = _inner(told, "marks")
+        self.marks: dict[str, Mark] = {key: Mark(*mark) for key, mark in marks.items() if _is_mark(mark)}
+        self.begun: dict[str, dict[str, list[str]]] = _inner(told, "begun")
+        self.known: dict[str, Any] = _inner(told, "known")
         self._hours: dict[str, Hour] = {}
-        self._recover(told.get("sizes", {}))
+        spoilt = not told and any((folder / name).exists() for name in (CHECKPOINT, BEFORE))
+        self._recover(None if spoilt else _inner(told, "sizes"))
 
     def append(self, source: Source, line: Line, level: str, now: float) -> None:
         """Keep a line; it is on its way to the disk with the next `flush`."""
@@ -90,6 +99,7 @@ class Store:
                     file.write(data)
                 hour.size += len(data)
                 hour.waiting.clear()
+                hour.dirty = True
 
     def checkpoint(
         self, marks: Mapping[str, Mark], begun: Mapping[str, Mapping[str, Sequence[str]]],
@@ -102,7 +112,9 @@ class Store:
         """
         self.flush()
         for hour in self._hours.values():
-            _sync(hour.path)
+            if hour.dirty:
+                _sync(hour.path)
+                hour.dirty = False
         self.marks = dict(marks)
         sizes = {str(hour.path.relative_to(self._folder)): hour.size for hour in self._hours.values()}
         written = {key: [mark.inode, mark.offset, mark.sign] for key, mark in marks.items()}
@@ -112,17 +124,18 @@ class Store:
         _put(path, dumps({"marks": written, "begun": begun, "known": known or {}, "sizes": sizes}))
 
     def seal(self, now: float, hour_now: str) -> list[Path]:
-        """Pack hours that are over, or too large; a checkpoint must have covered them. Return the packed files.
+        """Pack an hour that is over, or too large; a checkpoint must have covered it. Return the packed file.
+
+        One at a time: logs are not read meanwhile.
 
         `now` is on the clock of `append`, `hour_now` like 2026-01-31T12.
         """
-        packed = []
-        for key, hour in tuple(self._hours.items()):
+        for key, hour in self._hours.items():
             over = key.rpartition("/")[2][:HOUR] < hour_now and now - hour.touched > QUIET_SECONDS
-            if (over or hour.size > MOST_OPEN) and not hour.waiting:
-                packed.append(pack(hour.path, self._codec))
+            if (over or hour.size > MOST_OPEN) and not hour.waiting and not hour.dirty:
                 del self._hours[key]
-        return packed
+                return [pack(hour.path, self._codec)]
+        return []
 
     def _hour(self, key: str) -> Hour:
         if key not in self._hours:
@@ -135,16 +148,17 @@ class Store:
             self._hours[key] = Hour(path, path.stat().st_size if path.exists() else 0)
         return self._hours[key]
 
-    def _recover(self, sizes: Mapping[str, int]) -> None:
+    def _recover(self, sizes: Mapping[str, int] | None) -> None:
+        """Cut off what is behind `sizes`; None: nobody can read them any more, and what is there stays."""
         for path in self._folder.glob(f"*/*/*{OPEN}"):
             name = str(path.relative_to(self._folder))
             if path.with_name(path.name.removesuffix(OPEN) + INDEX).exists():
                 # Packed, and killed before the open one went.
                 path.unlink()
-            elif name not in sizes:
+            elif sizes is not None and name not in sizes:
                 path.unlink()
             else:
-                os.truncate(path, min(sizes[name], path.stat().st_size))
+                os.truncate(path, _whole_lines(path) if sizes is None else min(sizes[name], path.stat().st_size))
                 key = name.removesuffix(OPEN)
                 stem = key.rpartition("/")[2]
                 base = f"{key.rpartition('/')[0]}/{stem[:HOUR]}"
@@ -159,8 +173,8 @@ def pack(path: Path, codec: Codec) -> Path:
     with fresh.open("wb") as file:
         for block in _blocks(path):
             frame = codec.pack(block)
-            records = [loads(record) for record in block.splitlines()]
-            times = [record["t"] for record in records]
+            records = list(_records(block))
+            times = [record["t"] for record in records] or [""]
             frames.append([offset, len(frame), min(times), max(times), len(records)])
             for record in records:
                 levels = minutes.setdefault(record["t"][:MINUTE], {})
@@ -173,6 +187,32 @@ def pack(path: Path, codec: Codec) -> Path:
     _put(path.with_name(f"{stem}{INDEX}"), dumps({"frames": frames, "minutes": minutes, "bytes": path.stat().st_size}))
     path.unlink()
     return packed
+
+
+def _records(block: bytes) -> Iterator[dict[str, Any]]:
+    """Yield what can be read of a block's records: what a disk has spoilt is in no count."""
+    for record in block.splitlines():
+        try:
+            told = loads(record)
+        except ValueError:
+            continue
+        if isinstance(told, dict) and {"t", "l"} <= told.keys():
+            yield told
+
+
+def _whole_lines(path: Path) -> int:
+    """Return how many bytes of a file are whole lines."""
+    data = path.read_bytes()
+    return data.rfind(b"\n") + 1
+
+
+def _inner(told: Mapping[str, Any], key: str) -> dict[str, Any]:
+    found = told.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _is_mark(told: object) -> bool:
+    return isinstance(told, list) and len(told) == MARK_PARTS and all(isinstance(each, int) for each in told)
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

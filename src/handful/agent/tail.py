@@ -52,8 +52,13 @@ class Tail:
         self._path, self._mark = path, mark
         self._queue: deque[Opened] = deque()
         # What was read of the first file, and from where on it was not given out.
-        self._buffer, self._at = b"", 0
+        self._buffer, self._at, self._more = b"", 0, True
         self.gaps = 0
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is more to be read at once."""
+        return self._more
 
     @property
     def mark(self) -> Mark:
@@ -62,10 +67,11 @@ class Tail:
 
     def look(self) -> None:
         """Open files that have come since the last look."""
+        if self._is_last():
+            return
         found = self._siblings()
         inodes = [inode for inode, _ in found]
         if self._queue:
-            self._emptied()
             last = self._queue[-1].inode
             if last in inodes:
                 found = found[inodes.index(last) + 1 :]
@@ -73,19 +79,23 @@ class Tail:
                 # As many came as Docker keeps, or more: nobody can tell.
                 self.gaps += 1
         elif self._mark.inode:
-            rest = found[inodes.index(self._mark.inode) :] if self._mark.inode in inodes else []
-            same = self._is_of_mark(rest[0][1]) if rest else False
-            if same is None:
-                return
-            if same:
-                found = rest
-            elif found:
-                self.gaps += 1
-                self._mark = Mark()
+            found = self._from_mark(found)
         for inode, path in found:
             if not self._open(inode, path):
                 # Rotated in this very moment: those that follow must not be read before it.
                 break
+
+    def _from_mark(self, found: list[tuple[int, Path]]) -> list[tuple[int, Path]]:
+        """Return the files from that of the mark on; all of them when it is not among them any more."""
+        inodes = [inode for inode, _ in found]
+        rest = found[inodes.index(self._mark.inode) :] if self._mark.inode in inodes else []
+        same = self._is_of_mark(rest[0][1]) if rest else False
+        if same is None or same:
+            return rest if same else []
+        if found:
+            self.gaps += 1
+            self._mark = Mark()
+        return found
 
     def read(self) -> Iterator[bytes]:
         """Give out records that came since, without their newlines: a chunk of them at most. The mark moves with each.
@@ -97,7 +107,9 @@ class Tail:
             if self._buffer.find(b"\n", self._at) >= 0:
                 yield from self._records(opened)
                 return
-            if chunk := opened.file.read(CHUNK_BYTES):
+            chunk = opened.file.read(CHUNK_BYTES)
+            self._more = len(chunk) == CHUNK_BYTES or len(self._queue) > 1
+            if chunk:
                 self._buffer, self._at = self._buffer[self._at :] + chunk, 0
             elif len(self._queue) == 1:
                 return
@@ -122,10 +134,23 @@ class Tail:
             self._mark = Mark(opened.inode, opened.offset, sign)
             yield record
 
-    def _emptied(self) -> None:
-        """Begin again where somebody has emptied the file that is written to, as people do when a disk is full."""
+    def _is_last(self) -> bool:
+        """Whether the file that is written to now is the last one that is open: nothing was rotated then."""
+        if not self._queue:
+            return False
         opened = self._queue[-1]
-        if os.fstat(opened.file.fileno()).st_size < opened.offset:
+        try:
+            told = self._path.stat()
+        except OSError:
+            return False
+        if told.st_ino != opened.inode:
+            return False
+        self._emptied(opened, told.st_size)
+        return True
+
+    def _emptied(self, opened: Opened, size: int) -> None:
+        """Begin again where somebody has emptied the file that is written to, as people do when a disk is full."""
+        if size < opened.offset:
             self.gaps += 1
             opened.file.seek(0)
             opened.offset = 0

@@ -22,7 +22,7 @@ from handful.agent.retain import Keep, free_share, retain
 from handful.agent.scrape import Places, Scrape, Seen
 from handful.agent.serve import Endpoint
 from handful.agent.stacks import Stacks
-from handful.agent.store import Store
+from handful.agent.store import LOCK, OWN, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,12 +31,11 @@ if TYPE_CHECKING:
     from handful.agent.stacks import Stack
 
 # Between two looks at the logs, at what stacks say, at memory, at how much is kept, and after a disk was full.
-READ_SECONDS, LEARN_SECONDS, SAMPLE_SECONDS, RETAIN_SECONDS, AGAIN_SECONDS = 0.1, 2.0, 10.0, 60.0, 5.0
-# How far two clocks may part in between.
-STEADY_SECONDS = 120.0
+READ_SECONDS, LEARN_SECONDS, SAMPLE_SECONDS, RETAIN_SECONDS, AGAIN_SECONDS = 0.2, 2.0, 10.0, 60.0, 5.0
+# How far two clocks may part in between; and how long the clock of a machine that has just booted may be anything.
+STEADY_SECONDS, TRUST_SECONDS = 120.0, 600.0
 # What is kept of stacks that say nothing, and of what is no stack's.
 DAYS, BYTES = 14.0, 5 * 1024**3
-LOCK = "lock"
 PROXY = "proxy"
 
 
@@ -53,8 +52,9 @@ def work(places: Places, containers: Path, logs: Path, port: int) -> int:
     while not over:
         try:
             agent.collect(over)
-        except OSError as full:
-            _wait(full)
+        except Exception as wrong:  # noqa: BLE001  # whatever it is: the next try begins from the last checkpoint
+            agent.failed(wrong)
+            _wait(wrong)
     agent.endpoint.close()
     return 0
 
@@ -62,7 +62,7 @@ def work(places: Places, containers: Path, logs: Path, port: int) -> int:
 def _locked(logs: Path) -> bool:
     """Try to be the only one who writes there, until this program ends."""
     try:
-        logs.mkdir(parents=True, exist_ok=True)
+        (logs / OWN).mkdir(parents=True, exist_ok=True)
         lock = os.open(logs / LOCK, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as full:
         _wait(full)
@@ -76,13 +76,13 @@ def _locked(logs: Path) -> bool:
     return True
 
 
-def _wait(full: OSError) -> None:
-    sys.stderr.write(f"nothing can be kept now, and it is tried again: {full}\n")
+def _wait(wrong: Exception) -> None:
+    sys.stderr.write(f"nothing can be kept now, and it is tried again: {type(wrong).__name__}: {wrong}\n")
     time.sleep(AGAIN_SECONDS)
 
 
 class Agent:
-    """All that one agent knows; what it counts goes on while a disk is full."""
+    """All that one agent knows."""
 
     endpoint: Endpoint
 
@@ -91,9 +91,15 @@ class Agent:
         self._places, self._folder, self._logs = places, containers, logs
         self._containers, self._stacks = Containers(containers), Stacks(places.root)
         self._seen, self._requests, self._memory = Seen(), Requests(), Memory()
-        self.scrape = Scrape(places, self._stacks, self._seen, self._requests)
+        # The thread that answers has its own: what is read and kept is of one thread.
+        self.scrape = Scrape(places, Stacks(places.root), self._seen, self._requests)
         self._room = Room(logs)
         self._learned = self._sampled = float("-inf")
+
+    def failed(self, wrong: Exception) -> None:
+        """Count what has stopped the reading of logs; it begins again from the last checkpoint."""
+        self.scrape.errors["disk" if isinstance(wrong, OSError) else "logs"] += 1
+        self._requests.again()
 
     def collect(self, over: list[int]) -> None:
         """Read logs until `over` is not empty. Raises OSError when something cannot be written."""
@@ -153,11 +159,12 @@ class Room:
         """Nothing goes yet."""
         self._folder = folder
         self.made, self._wall = time.monotonic(), time.time()
+        self._began = self.made
 
     def make(self, stacks: Iterable[Stack]) -> None:
         """Remove what is too old, or too much. A clock that has just been set says nothing about age."""
         now, wall = time.monotonic(), time.time()
-        steady = abs((wall - self._wall) - (now - self.made)) < STEADY_SECONDS
+        steady = abs((wall - self._wall) - (now - self.made)) < STEADY_SECONDS and now - self._began > TRUST_SECONDS
         self.made, self._wall = now, wall
         keeps = {stack.name: _keep(wall, stack.days, stack.most_bytes, steady=steady) for stack in stacks}
         retain(self._folder, keeps, _keep(wall, None, None, steady=steady), free_share)

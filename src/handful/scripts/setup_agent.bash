@@ -16,7 +16,7 @@ docker run --detach --name handful-agent --restart always --network host --pid h
   --volume "/:/host:ro$passed" --volume "$root/logs:/logs" "$image" collect --root "/host$root" --containers "/host$docker_root/containers" >/dev/null
 deadline=$(($(now) + 1000))
 # It has begun when it holds its lock.
-until [[ -e $root/logs/lock ]] && ! flock --nonblock "$root/logs/lock" true; do
+until [[ -e $root/logs/.agent/lock ]] && ! flock --nonblock "$root/logs/.agent/lock" true; do
   (($(now) < deadline)) || fail "the agent did not start in 10 s" "$(docker logs --tail 10 handful-agent 2>&1)" "See: docker logs handful-agent"
   sleep 0.05
 done
