@@ -15,10 +15,10 @@ from harness.site import Site
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Those on one machine come first: the others add machines to the lab.
+# Those without a lab come first, then those on one machine: the others add machines to it.
 NAMES = (
-    "cli", "deploy-change", "deploy-nothing", "rollback", "status", "secrets", "images", "prepare", "switch", "rtt",
-    "machines",
+    "cli", "agent", "logs", "deploy-change", "deploy-nothing", "rollback", "status", "secrets", "images", "prepare",
+    "switch", "rtt", "machines",
 )
 # A module `secrets` would be taken for Python's own.
 MODULES = MappingProxyType({"secrets": "with_secrets"})

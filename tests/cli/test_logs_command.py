@@ -101,7 +101,8 @@ def test_lines_of_all_machines_in_the_order_of_time(farm: Farm) -> None:
     assert farm.texts() == ["one", "of the api", "two", "three", "four", "five"]
     assert farm.texts("web", "-n", "2") == ["four", "five"]
     assert farm.texts("--machine", "m2") == ["two", "four"]
-    assert farm.texts("--since", "35s", "--until", "15s") == ["three", "four"]
+    since, until = ((NOW - timedelta(seconds=ago)).isoformat() for ago in (35, 15))
+    assert farm.texts("--since", since, "--until", until) == ["three", "four"]
     assert farm.texts("--grep", "o") == ["one", "of the api", "two", "four"]
     assert farm.texts("--regex", "^f.*[er]$") == ["four", "five"]
     assert farm.texts("--level", "warn") == ["of the api"]
@@ -219,6 +220,19 @@ def test_following_ends_with_ctrl_c(farm: Farm) -> None:
         time.sleep(0.1)
 
 
+def test_following_where_not_all_answer(farm: Farm) -> None:
+    """A machine that is away is named at once, while the others are followed; an app that nobody knows ends it."""
+    assert "there are no logs of wbe" in farm.handful("logs", "-f", "wbe", code=2).stderr
+    (farm.folder / "m2/away").touch()
+    follow = subprocess.Popen([sys.executable, "-m", "handful", "logs", "-f"], cwd=farm.folder, env=farm.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert follow.stderr is not None
+    assert "m2" in (said := follow.stderr.readline())
+    assert said.endswith("it is not followed any more\n")
+    assert follow.poll() is None
+    follow.send_signal(signal.SIGINT)
+    follow.communicate(timeout=30)
+
+
 def test_top_looks_once_without_a_terminal(farm: Farm) -> None:
     """Machines, and no app where no container runs; bad words are told."""
     told: dict[str, Any] = json.loads(farm.handful("top", "--json").stdout)
@@ -227,7 +241,7 @@ def test_top_looks_once_without_a_terminal(farm: Farm) -> None:
     assert told["apps"] == []
     assert farm.handful("top", "--once", "--machine", "m1").stdout.splitlines()[1].startswith("m1 ")
     (farm.folder / "m2/away").touch()
-    told_of = farm.handful("top")
+    told_of = farm.handful("top", code=1)
     assert "m2" in told_of.stderr
     assert "m1" in told_of.stdout
     assert "soon is no time" in farm.handful("top", "--every", "soon", code=2).stderr

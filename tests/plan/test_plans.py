@@ -133,6 +133,13 @@ def _with_draining(facts: Facts, told: list[str]) -> Facts:
     return replace(facts, containers=tuple(containers))
 
 
+def _with_agents(facts: Facts, told: Mapping[str, str]) -> Facts:
+    """Read `handful-agent: handful/system/agent:0`: the agent has this image."""
+    others = (c for c in facts.containers if c.part != "agent")
+    agents = (Container(name, image, running=True, part="agent") for name, image in told.items())
+    return replace(facts, containers=(*others, *agents))
+
+
 def _with_proxies(facts: Facts, told: Mapping[str, str]) -> Facts:
     """Read `handful-proxy: handful/system/proxy:0`: instead of the proxy there are these, by name, with these images."""
     others = (c for c in facts.containers if c.part != "proxy")
@@ -184,7 +191,7 @@ CHANGES: Mapping[str, Callable[[Facts, Any], Facts]] = {
     "strangers": _with_strangers,
     "gone": _without_containers,
     "draining": _with_draining,
-    "proxies": _with_proxies,
+    "agents": _with_agents, "proxies": _with_proxies,
     "not_kept": _without_releases,
     "holder": _with_holder,
     "routes": _with_routes,

@@ -194,7 +194,8 @@ def test_the_agent_sees_all_and_may_change_nothing(ready: Machine) -> None:
     }
     assert "read-only" in container.options
     assert [re.sub(",rslave$", "", each) for each in container.options["volume"]] == ["/:/host:ro", f"{ready.root}/logs:/logs"]
-    assert container.command == ("collect", "--root", f"/host{ready.root}", "--containers", f"/host{ready.docker.folder}/containers")
+    assert container.command == ("collect",)
+    assert container.options["env"] == [f"HANDFUL_SEEN=/host{ready.root} /host{ready.docker.folder}/containers"]
     assert (ready.root / "logs").stat().st_mode & 0o777 == 0o700
 
 
@@ -213,12 +214,16 @@ def test_an_agent_that_runs_is_left_alone_and_another_image_replaces_it(ready: M
     assert calls == ["stop", "rm", "run"]
 
 
-def test_an_agent_that_does_not_begin_is_told(ready: Machine) -> None:
-    """With what it said: an image whose Python is too old, say."""
+def test_an_agent_that_does_not_begin_keeps_nobody_from_a_deploy(ready: Machine) -> None:
+    """It is told with what it said: an image whose Python is too old, say, or what Docker refuses."""
     ready.docker.images[AGENT] = Behaviour(port=None, says="SyntaxError: invalid syntax\n")
     said = ready.alone("setup_agent", image=AGENT)
-    assert said.failed["text"] == "the agent did not start in 10 s"
-    assert "SyntaxError" in said.failed["detail"]
+    assert said.code == 0, said
+    assert "the agent did not start, and no logs are kept: SyntaxError" in said.out
+    ready.docker.faults["run"] = Answer(err="docker: no space left on device\n", status=125)
+    said = ready.alone("setup_agent", image="handful/agent:9")
+    assert said.code == 0, said
+    assert "no logs are kept: docker: no space left" in said.out
 
 
 def test_what_the_agent_is_told_of_a_stack(ready: Machine) -> None:

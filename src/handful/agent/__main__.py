@@ -19,8 +19,7 @@ from handful.agent.serve import PORT
 WRONG = 2
 # A question may be under way for so long: only beyond that, a clock is off.
 FAR_SECONDS = 30.0
-# Where Docker has its containers, seen from the machine's root.
-DOCKER = "var/lib/docker/containers"
+SEEN, USUAL = "HANDFUL_SEEN", "/host/var/lib/handful /host/var/lib/docker/containers"
 MOST_LIKELY_VICTIM = "1000"
 
 
@@ -31,8 +30,7 @@ def main(words: list[str]) -> int:
         from handful.agent.scrape import Places
         from handful.agent.work import work
 
-        containers = told.containers or told.host / DOCKER
-        return work(Places(told.host, told.root), containers, told.logs, told.port)
+        return work(Places(told.host, told.root), told.containers, told.logs, told.port)
     # Who asks for too much goes before the one that keeps the logs.
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(MOST_LIKELY_VICTIM)
@@ -94,7 +92,7 @@ def _top(told: argparse.Namespace) -> int:
     from handful.agent.stacks import Stacks
     from handful.agent.top import Top
 
-    top = Top(Places(told.host, told.root), Containers(told.containers or told.host / DOCKER), Stacks(told.root))
+    top = Top(Places(told.host, told.root), Containers(told.containers), Stacks(told.root))
     count = 0
     while told.times == 0 or count < told.times:
         time.sleep(told.every)
@@ -106,6 +104,8 @@ def _top(told: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="handful.agent")
+    # Handful's folder and Docker's containers as they are seen in the container, for all that runs in it.
+    root, containers = os.environ.get(SEEN, USUAL).split(" ")
     whats = parser.add_subparsers(dest="what", required=True)
     collect, top = whats.add_parser("collect"), whats.add_parser("top")
     for asked in (top, *(whats.add_parser(what) for what in ("search", "count"))):
@@ -129,8 +129,8 @@ def _parser() -> argparse.ArgumentParser:
     for each in whats.choices.values():
         each.add_argument("--logs", type=Path, default=Path("/logs"))
         each.add_argument("--host", type=Path, default=Path("/host"))
-        each.add_argument("--root", type=Path, default=Path("/host/var/lib/handful"))
-        each.add_argument("--containers", type=Path)
+        each.add_argument("--root", type=Path, default=Path(root))
+        each.add_argument("--containers", type=Path, default=Path(containers))
     return parser
 
 

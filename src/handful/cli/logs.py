@@ -39,7 +39,7 @@ LEVELS = ("debug", "info", "warn", "error", "fatal")
 @click.option("--release", default="", metavar="RELEASE", help="Of this release, like 0003-5c9733.")
 @click.option("--machine", metavar="MACHINE", help="Of this machine only.")
 @click.option("--instance", default="", metavar="INSTANCE", help="Of this instance, like web-2.")
-@click.option("-n", "lines", type=click.IntRange(min=1), help=f"The last ones: {USUAL_LINES}, unless --since.")
+@click.option("-n", "lines", type=click.IntRange(min=1), help=f"The last ones; {USUAL_LINES} without a time.")
 @click.option("-C", "context", type=click.IntRange(0, 1000), default=0, metavar="N", help="And N lines around each.")
 @click.option("--count-by", default="", metavar="SPAN", help="Count lines by level instead, for each 1m or 1h.")
 @json_option
@@ -72,8 +72,20 @@ def logs_command(
 def _ask(machines: Sequence[Access], script: str, answer: Answer) -> HandfulError | None:
     if not answer.asked.follow:
         return ask_in_turn(machines, script, answer.take)
-    following = Following(answer.header, answer.show)
-    failed = ask_as_they_come(machines, script, following.take, following.pause)
+    following, silent = Following(answer.header, answer.show), {access.name for access in machines}
+
+    def take(machine: str, told: dict[str, Any]) -> None:
+        following.take(machine, told)
+        if silent == {machine}:
+            # The last one that was waited for.
+            answer.check_apps()
+        silent.discard(machine)
+
+    def ended(machine: str, error: HandfulError | None) -> None:
+        answer.say(f"{error.message if error else f'{machine} says no more'}: it is not followed any more")
+        silent.discard(machine)
+
+    failed = ask_as_they_come(machines, script, take, following.pause, ended)
     following.end()
     return failed
 
@@ -116,33 +128,36 @@ class Answer:
         self._known |= set(told["apps"])
         for app, since in told["gone"].items():
             if app in self.asked.apps or app not in self._config.apps:
-                self._say(f"{app} is gone from {machine}" + (f", since {since}" if since else ""))
+                self.say(f"{app} is gone from {machine}" + (f", since {since}" if since else ""))
         off = skew(told["now"], told["came"])
         if off:
             where = "ahead" if off > 0 else "behind"
-            self._say(f"the clock of {machine} is {abs(off):.0f} s {where}: its lines are put where they belong")
+            self.say(f"the clock of {machine} is {abs(off):.0f} s {where}: its lines are put where they belong")
         return off
 
     def show(self, machine: str, line: dict[str, Any]) -> None:
         """Show a line, or say what a machine tells behind its lines."""
         if "damaged" in line:
             for path in line["damaged"]:
-                self._say(f"left out, as it is damaged: {path} on {machine}")
+                self.say(f"left out, as it is damaged: {path} on {machine}")
             return
         self._shown += 1
         click.echo(line_json(machine, line) if self._json else line_text(machine, line, colour=self._colour))
 
     def end(self, *, whole: bool) -> None:
-        """Say what was not found. Raises UsageError for an app that nobody knows.
+        """Say what was not found; `whole`: all machines have answered. Raises UsageError, see check_apps."""
+        if whole:
+            self.check_apps()
+        if not self._shown and whole:
+            self.say("no line fits")
 
-        `whole`: all machines have answered.
-        """
+    def check_apps(self) -> None:
+        """Refuse an app that nobody knows, once all machines were heard. Raises UsageError."""
         unknown = [app for app in self.asked.apps if app not in self._known]
-        if unknown and whole:
+        if unknown:
             known = ", ".join(sorted(self._known)) or "none"
             raise UsageError(f"there are no logs of {', '.join(unknown)}", advice=f"There are: {known}.")
-        if not self._shown and whole:
-            self._say("no line fits")
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Say what is no line of a log."""
         click.echo(text, err=True)

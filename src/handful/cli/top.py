@@ -21,6 +21,7 @@ from handful.run.together import nothing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from handful.errors import HandfulError
     from handful.machine.access import Access
 
 # Of a terminal, as all of them know it (xterm's alternate screen).
@@ -60,8 +61,10 @@ def top_command(
         return top_json(told, found) if as_json else top_text(told, found)
 
     if once or not sys.stdout.isatty():
-        _ask(machines, told, ONCE_SECONDS, 1, nothing)
+        failed = _ask(machines, told, ONCE_SECONDS, 1, nothing)
         click.echo(text())
+        if failed is not None:
+            raise failed
     elif as_json:
         _ask(machines, told, seconds, 0, lambda: click.echo(text()))
     else:
@@ -71,8 +74,11 @@ def top_command(
 
 def _ask(
     machines: Sequence[Access], told: dict[str, dict[str, Any]], seconds: float, times: int, show: Callable[[], None]
-) -> None:
-    """Have `told` hold what each machine says last, and call `show` each time. Raises the first one's error."""
+) -> HandfulError | None:
+    """Have `told` hold what each machine says last, and call `show` each time; return the first one's error.
+
+    Raises that error when no machine answers, and Interrupted.
+    """
 
     def take(machine: str, answer: dict[str, Any]) -> None:
         # One that nobody has set up has nothing to tell.
@@ -80,15 +86,20 @@ def _ask(
             told[machine] = answer
             show()
 
+    def ended(machine: str, error: HandfulError | None) -> None:
+        # What it said last must not pass for what is so now.
+        if times == 0 and error is not None:
+            told.pop(machine, None)
+            click.echo(error.message, err=True)
+
     script = stand_alone("ask_agent", {"words": ("top", f"--every={seconds}", f"--times={times}")})
     try:
-        failed = ask_as_they_come(machines, script, take, nothing)
+        failed = ask_as_they_come(machines, script, take, nothing, ended)
     except KeyboardInterrupt:
         raise Interrupted("interrupted") from None
     if failed is not None and not told:
         raise failed
-    if failed is not None:
-        click.echo(failed.message, err=True)
+    return failed
 
 
 @contextmanager

@@ -54,6 +54,13 @@ def check(asked: Asked) -> None:
     if asked.since and asked.until and asked.since >= asked.until:
         message = f"--since is {asked.since}, and --until is {asked.until}: nothing lies between"
         raise UsageError(message, advice=WHEN)
+    for app in asked.apps:
+        if "/" in app or app.startswith("."):
+            raise UsageError(f"{app} is no app")
+    try:
+        f"{asked.grep}{asked.regex}".encode()
+    except UnicodeEncodeError:
+        raise UsageError("what is looked for is no UTF-8") from None
     if asked.grep and asked.regex:
         raise UsageError("write one of --grep and --regex")
     try:

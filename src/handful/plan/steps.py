@@ -18,9 +18,18 @@ if TYPE_CHECKING:
 
     from handful.config.model import App
     from handful.facts.model import AppState, Facts
-    from handful.plan.model import Goal
+    from handful.plan.model import Goal, Intent
 
 USUAL_PLATFORM = "linux/amd64"
+
+
+def needed_images(facts: Facts, intent: Intent) -> dict[str, str]:
+    """Return the images of the parts that an act needs on a machine.
+
+    A rollback, a restart and the like have no time for an agent, and must not fail for it.
+    """
+    found = system_images(facts, intent.images)
+    return {part: name for part, name in found.items() if part != "agent" or intent.what in {"deploy", "apply"}}
 
 
 def system_images(facts: Facts, images: Mapping[str, str]) -> dict[str, str]:
@@ -32,18 +41,22 @@ def system_images(facts: Facts, images: Mapping[str, str]) -> dict[str, str]:
 def setup(facts: Facts, stack: str, told: str, images: Mapping[str, str], handful: str) -> tuple[Step, ...]:
     """Return the machine-wide steps that are missing; none when the machine's parts are as they should be.
 
-    `told`: what the agent is to know of the stack; `images`: the parts' tags on this machine.
+    `told`: what the agent is to know of the stack; `images`: the parts' tags on this machine. Where the agent is not
+    among them, it is left as it is.
     """
+    with_agent = "agent" in images
     tell = () if facts.stack(stack).agent == told else (Step("setup_logs", {"stack": stack, "text": told}),)
     if setup_is_done(facts, images):
-        return tell
-    machine = {"format": 1, "handful": handful, "parts": dict(PARTS), "images": dict(images)}
+        return tell if with_agent else ()
+    here = facts.parts.get("parts", {})
+    parts = {part: version for part, version in PARTS.items() if part != "agent" or with_agent or part in here}
+    machine = {"format": 1, "handful": handful, "parts": parts, "images": dict(images)}
+    agent = (*tell, Step("setup_agent", {"image": images["agent"]})) if with_agent else ()
     return (
         Step("setup_network", {"range": RANGE}),
         Step("setup_names", {"image": images["names"], "address": NAMES_ADDRESS}),
         Step("setup_proxy", {"image": images["proxy"]}),
-        *tell,
-        Step("setup_agent", {"image": images["agent"]}),
+        *agent,
         Step("setup_done", {"machine": json.dumps(machine)}),
     )
 
@@ -52,15 +65,18 @@ def why_set_up(steps: Sequence[Step]) -> tuple[str, ...]:
     """Return what the steps of a machine set up there."""
     if steps[0].script == "setup_logs":
         return ("how logs are kept",)
-    return ("proxy, names, agent and service addresses",)
+    agent = any(step.script == "setup_agent" for step in steps)
+    return (f"proxy, names{', agent' if agent else ''} and service addresses",)
 
 
 def setup_is_done(facts: Facts, images: Mapping[str, str]) -> bool:
-    """Whether the proxy, the names, the agent and the service range are there, run, and are of the right image."""
+    """Whether the parts of `images` and the service range are there, run, and are of the right image."""
     # By name: while an older proxy drains, two containers are the part `proxy`.
     parts = {c.name: c.image for c in facts.containers if c.running and c.part}
-    same = all(parts.get(f"handful-{part}") == images[part] for part in ("names", "proxy", "agent"))
-    return same and facts.service_range_local and facts.parts.get("parts") == PARTS and not parts_differ(facts)
+    same = all(parts.get(f"handful-{part}") == image for part, image in images.items())
+    here = facts.parts.get("parts", {})
+    right = all(here.get(part) == version for part, version in PARTS.items() if part != "agent" or part in images)
+    return same and facts.service_range_local and right and not parts_differ(facts)
 
 
 def place(stack: str, name: str, number: int | None, count: int, keep: int) -> Step:

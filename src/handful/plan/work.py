@@ -50,7 +50,7 @@ def make_waves(goal: Goal, changes: Sequence[Change]) -> tuple[tuple[tuple[Work,
 def _learn(goal: Goal, machine: str, texts: Mapping[str, str], names: Collection[str]) -> Work:
     """Set a machine up, when it is not, and write texts down."""
     check_machine(goal.facts[machine])
-    system = steps.system_images(goal.facts[machine], goal.intent.images)
+    system = steps.needed_images(goal.facts[machine], goal.intent)
     first = steps.setup(
         goal.facts[machine], goal.stack, agent_text(goal.config, machine), system, goal.intent.handful
     )
@@ -105,7 +105,7 @@ def _turn(
     moving = _moves(changes).get(machine, ())
     placed = machine in reach.members(goal) or any(machine in machines_of(app, goal.config) for app in goal.releases)
     needs_setup = machine not in set_up and placed and (moving or intent.what in {"deploy", "apply"})
-    system = steps.system_images(here, intent.images)
+    system = steps.needed_images(here, intent)
     told = agent_text(goal.config, machine)
     first = steps.setup(here, goal.stack, told, system, intent.handful) if needs_setup else ()
     wanted = [goal.releases[app] for app in moving]

@@ -18,15 +18,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from handful.machine.access import Access
+    from handful.machine.session import Ended
     from handful.run.together import Stop
 
-    # (machine, what it said); None: it says no more.
-    Answers = Queue[tuple[str, dict[str, Any] | None]]
+    # (machine, what it said); None, or an error: it says no more.
+    Told = dict[str, Any] | HandfulError | None
+    Answers = Queue[tuple[str, Told]]
 
 # So many answers wait for whoever takes them; then the machine does.
 MOST_WAITING = 1000
 # How often somebody who waits looks up.
 PAUSE_SECONDS = 0.2
+# As a shell tells of a program that was ended by SIGKILL.
+KILLED = 137
 SIMPLER = "Make it simpler, or look for words: --grep"
 
 
@@ -44,9 +48,12 @@ def ask_in_turn(
 
 def ask_as_they_come(
     machines: Iterable[Access], script: str, take: Callable[[str, dict[str, Any]], None],
-    pause: Callable[[], None],
+    pause: Callable[[], None], ended: Callable[[str, HandfulError | None], None],
 ) -> HandfulError | None:
-    """As ask_in_turn, but `take` is given each answer when it comes; `pause` is called several times a second."""
+    """As ask_in_turn, but `take` is given each answer when it comes; `pause` is called several times a second.
+
+    `ended` is told of each machine that says no more, and why: others may go on for ever.
+    """
     queue: Answers = Queue(MOST_WAITING)
     names = [access.name for access in machines]
 
@@ -58,11 +65,12 @@ def ask_as_they_come(
             except Empty:
                 pause()
                 continue
-            if told is None:
-                left -= 1
-            else:
+            if isinstance(told, dict):
                 take(machine, told)
                 pause()
+            else:
+                left -= 1
+                ended(machine, told)
         pause()
 
     return _ask_all(machines, script, dict.fromkeys(names, queue), consume)
@@ -71,7 +79,7 @@ def ask_as_they_come(
 def _until_end(queue: Answers) -> Iterator[dict[str, Any]]:
     while True:
         _, told = queue.get()
-        if told is None:
+        if not isinstance(told, dict):
             return
         yield told
 
@@ -110,16 +118,22 @@ def _ask(access: Access, script: str, queue: Answers, stop: Stop) -> HandfulErro
             # Clocks are compared by this; whoever takes the answer may do so much later.
             _put(queue, (access.name, {**told, "came": time.time()} if "now" in told else told), stop)
 
+    error: HandfulError | None = None
     try:
-        ended = relay(access, script, on_line, stop.is_set)
+        error = _outcome(access, relay(access, script, on_line, stop.is_set), refused)
     finally:
-        _put(queue, (access.name, None), stop)
-    if stop.is_set():
-        return None
+        _put(queue, (access.name, error), stop)
+    return None if stop.is_set() else error
+
+
+def _outcome(access: Access, ended: Ended, refused: list[HandfulError]) -> HandfulError | None:
     if refused:
         return refused[0]
     if ended.cut:
         return unreachable(access, ended.err)
+    if ended.status == KILLED:
+        message = f"{access.name}: the search was killed, for memory as it seems"
+        return ObserveFailed(message, advice="Ask for less: --since, --until, APP, -n")
     return None if ended.status == 0 else ObserveFailed(f"{access.name}: {last_lines(ended.err) or 'no answer'}")
 
 
@@ -131,7 +145,7 @@ def _read(line: str) -> dict[str, Any] | None:
     return told if isinstance(told, dict) else None
 
 
-def _put(queue: Answers, told: tuple[str, dict[str, Any] | None], stop: Stop) -> None:
+def _put(queue: Answers, told: tuple[str, Told], stop: Stop) -> None:
     while not stop.is_set():
         try:
             queue.put(told, timeout=PAUSE_SECONDS)

@@ -104,7 +104,7 @@ common_options() {
   local pair
   common=(--label "handful.stack=$stack" --label "handful.app=$app" --label "handful.release=$release"
     --env-file "$folder/env" --env "HANDFUL_RELEASE=$release" --log-driver json-file --log-opt max-size=20m
-    --log-opt max-file=5)
+    --log-opt max-file=5 --log-opt compress=false)
   if [[ $network == host ]]; then
     common+=(--network host)
   elif [[ -n ${alone:-} ]]; then

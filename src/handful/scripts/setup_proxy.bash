@@ -103,7 +103,7 @@ docker rm --force handful-proxy-next >/dev/null 2>&1 || true
 # up until a check has failed: in its first seconds it says to other machines that nobody can answer (seen: 9 requests lost).
 : >"$proxy_run/known"
 docker run --detach --name "$name" --restart always --network host --user root --label handful.part=proxy \
-  --log-driver json-file --log-opt max-size=20m --log-opt max-file=5 --volume "$conf:/etc/haproxy/conf:ro" --volume "$proxy_run:/run/handful" \
+  --log-driver json-file --log-opt max-size=20m --log-opt max-file=5 --log-opt compress=false --volume "$conf:/etc/haproxy/conf:ro" --volume "$proxy_run:/run/handful" \
   --entrypoint sh "$image" -c 'HANDFUL_STARTED=$(date +%s); [ ! -e /run/handful/known ] || { rm /run/handful/known; HANDFUL_STARTED=0; }
     export HANDFUL_STARTED; exec haproxy "$@"' haproxy -W -db -S /run/handful/master.sock,mode,600 -f /etc/haproxy/conf >/dev/null
 deadline=$(($(now) + 1000))
