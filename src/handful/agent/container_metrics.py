@@ -97,11 +97,11 @@ def labels_of(container: Container, path: str) -> dict[str, str]:
 
 def _add(used: dict[str, Metric], network: dict[str, Metric], found: Usage, labels: dict[str, str]) -> None:
     for name, (_, _, field) in USED.items():
-        more = {"cpu": "total"} if field == "cpu" else {}
-        used[name].add(getattr(found, field), **labels, **more)
+        used[name].add_for({**labels, "cpu": "total"} if field == "cpu" else labels, getattr(found, field))
     for each in found.networks:
+        of_interface = {**labels, "interface": each.interface}
         for name, field in NETWORK.items():
-            network[name].add(getattr(each, field), **labels, interface=each.interface)
+            network[name].add_for(of_interface, getattr(each, field))
 
 
 def _seconds(moment: str) -> float | None:

@@ -27,6 +27,11 @@ class Metric:
         if value is not None:
             self.samples.append(("", labels, value))
 
+    def add_for(self, labels: Mapping[str, str], value: float | None) -> None:
+        """As `add`, with labels that many samples share: they are written down once."""
+        if value is not None:
+            self.samples.append(("", labels, value))
+
     def add_histogram(self, bounds: Sequence[float], counts: Sequence[int], total: float, **labels: str) -> None:
         """Add a histogram: how many are up to each bound, and above the last one; the sum of all."""
         so_far = 0
@@ -38,13 +43,17 @@ class Metric:
 
 def text(metrics: Iterable[Metric]) -> str:
     """Return all metrics that have samples; each name once."""
-    lines = []
+    metrics = tuple(metrics)
+    # Labels as text; the metrics hold them until the end, so that each is known by its place in memory.
+    lines, written = [], dict[int, str]()
     for metric in metrics:
         if metric.samples:
             lines += [f"# HELP {metric.name} {metric.help}", f"# TYPE {metric.name} {metric.kind}"]
-            lines += [
-                f"{metric.name}{suffix}{_labels(labels)} {_number(value)}" for suffix, labels, value in metric.samples
-            ]
+            for suffix, labels, value in metric.samples:
+                told = written.get(id(labels))
+                if told is None:
+                    told = written[id(labels)] = _labels(labels)
+                lines.append(f"{metric.name}{suffix}{told} {_number(value)}")
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -36,14 +36,17 @@ class Notice:
         """Nothing is watched before the first look."""
         self._life, self._lines = Watch(folder, LIFE), Watch(folder, LINES)
         self._whole = float("-inf")
+        # Those of the last look that have come, begun, ended or gone; None: any may have.
+        self.lived: frozenset[str] | None = None
 
     def changed(self, now: float) -> frozenset[str] | None:
         """Return the ids of containers that have changed; None: anything may have. `now` is on a clock nobody sets."""
         life, lines = self._life.events(), self._lines.events()
         if life is None or lines is None or now - self._whole >= WHOLE_SECONDS:
-            self._whole = now
+            self._whole, self.lived = now, None
             self._life.add(ALL)
             return None
+        self.lived = life
         return life | lines
 
     def watch(self, keys: Iterable[str]) -> None:

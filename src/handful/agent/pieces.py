@@ -52,7 +52,8 @@ class Pieces:
                 # From the index on, the packed file counts; until then, the open one.
                 packed = path.suffix != OPEN
                 counts_now = path.suffix != ".new" and _index_path(path).exists() == packed
-                if counts_now and query.since[:HOUR] <= path.name[:HOUR] <= query.until[:HOUR]:
+                # What begins with the hour that `until` names has no line of it.
+                if counts_now and query.since[:HOUR] <= path.name[:HOUR] < query.until:
                     yield path
 
     def hours(self) -> list[str]:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-PORT = 19100
 LOOPBACK = "127.0.0.1"
 # How long one may take to ask.
 ASK_SECONDS = 2.0
@@ -74,7 +73,7 @@ class _Server(HTTPServer):
 class Endpoint:
     """Listens where it is told."""
 
-    def __init__(self, scrape: Callable[[], str], port: int = PORT) -> None:
+    def __init__(self, scrape: Callable[[], str], port: int) -> None:
         """Nothing listens yet."""
         self._answer = type("Answer", (_Answer,), {"scrape": staticmethod(scrape)})
         self._port = port

@@ -12,7 +12,6 @@ files: so each line is there once.
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -59,6 +58,8 @@ class Hour:
     size: int = 0
     touched: float = 0.0
     waiting: list[bytes] = field(default_factory=list)
+    # Whether its folder is there.
+    made: bool = False
     # Not yet known to be on the disk.
     dirty: bool = True
 
@@ -94,7 +95,9 @@ class Store:
         for hour in self._hours.values():
             if hour.waiting:
                 data = b"".join(hour.waiting)
-                hour.path.parent.mkdir(parents=True, exist_ok=True)
+                if not hour.made:
+                    hour.path.parent.mkdir(parents=True, exist_ok=True)
+                    hour.made = True
                 with hour.path.open("ab") as file:
                     file.write(data)
                 hour.size += len(data)
@@ -225,7 +228,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
 def read_object(path: Path) -> dict[str, Any]:
     """Read a JSON object; what is damaged is as good as nothing."""
     try:
-        told = json.loads(path.read_bytes())
+        told = loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
     return told if isinstance(told, dict) else {}

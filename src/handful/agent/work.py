@@ -121,8 +121,8 @@ class Agent:
     def _round(self, collector: Collector, notice: Notice) -> None:
         now = time.monotonic()
         changed = notice.changed(now)
-        if changed is None or changed:
-            before, self._seen.containers = self._seen.containers, self._containers.look(changed)
+        if notice.lived is None or notice.lived:
+            before, self._seen.containers = self._seen.containers, self._containers.look(notice.lived)
             notice.watch(self._seen.containers)
             if self._seen.containers.keys() - before.keys():
                 # One that comes may be of a stack that has just said something of it.
