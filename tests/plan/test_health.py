@@ -104,6 +104,13 @@ def test_a_clean_machine() -> None:
     assert listening(CLEAN) == {22: "sshd"}
 
 
+@pytest.mark.parametrize(("name", "capabilities", "bad"), [("handful-agent", ["ALL"], 0), ("handful-agent", None, 1), ("my-handful-agent", ["ALL"], 1)])
+def test_the_agent_may_see_all(name: str, capabilities: list[str] | None, bad: int) -> None:
+    """As long as it is the one that handful runs, without a capability."""
+    told = json.dumps({"name": f"/{name}", "host": {"PidMode": "host", "CapDrop": capabilities}, "mounts": []})
+    assert len(list(findings("m1", {**CLEAN, "containers": told}))) == bad
+
+
 @pytest.mark.parametrize(("changes", "text"), [
     ({"sshd": "passwordauthentication yes"}, "sshd lets people in by password"),
     ({"sshd": "permitrootlogin yes"}, "sshd lets root in"),

@@ -20,6 +20,7 @@ SSHD = (
     ("permitrootlogin", "yes", "sshd lets root in by whatever others come in by"),
     ("permitemptypasswords", "yes", "sshd lets people in without a password"),
 )
+AGENT = "handful-agent"
 TAKES_OVER = frozenset({"ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_PTRACE"})
 SS_WORDS = 5
 
@@ -105,7 +106,7 @@ def _docker(machine: str, told: Mapping[str, str]) -> Iterator[Finding]:
 
 def _container(machine: str, told: Mapping[str, Any]) -> Iterator[Finding]:
     name, host = told["name"].removeprefix("/"), told["host"]
-    for text, mend in _escapes(host, told["mounts"] or ()):
+    for text, mend in _escapes(host, told["mounts"] or (), own=name == AGENT):
         yield Finding(machine, f"the container {name} {text}", mend)
     for bindings in (host.get("PortBindings") or {}).values():
         for each in bindings or ():
@@ -115,10 +116,13 @@ def _container(machine: str, told: Mapping[str, Any]) -> Iterator[Finding]:
                 yield Finding(machine, text, "handful's proxy needs no published port; others: -p 127.0.0.1:PORT:PORT")
 
 
-def _escapes(host: Mapping[str, Any], mounts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+def _escapes(
+    host: Mapping[str, Any], mounts: Iterable[Mapping[str, Any]], *, own: bool
+) -> Iterator[tuple[str, str]]:
+    """Tell how a container could get out. `own`: it is handful's agent, which is to see all, and can do nothing."""
     if host.get("Privileged"):
         yield "is privileged: it can do what the machine can", "Run it without --privileged"
-    if host.get("PidMode") == "host":
+    if host.get("PidMode") == "host" and not (own and host.get("CapDrop") == ["ALL"]):
         yield "sees all processes of the machine", "Run it without --pid host"
     if taken := {each.removeprefix("CAP_") for each in host.get("CapAdd") or ()} & TAKES_OVER:
         yield f"may take the machine over ({', '.join(sorted(taken))})", "Run it without --cap-add of these"
