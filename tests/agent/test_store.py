@@ -139,3 +139,16 @@ def test_an_hour_that_becomes_too_large_is_packed_early(tmp_path: Path, monkeypa
     store.append(WEB, line(100), "", 0.0)
     store.checkpoint({}, {})
     assert len(kept(tmp_path)) == 101
+
+
+def test_a_folder_that_somebody_removes(tmp_path: Path) -> None:
+    """What is said afterwards is kept in a new one; nothing stops for it, and what is written down is what is there."""
+    store = Store(tmp_path, Gzip())
+    store.append(WEB, line(1), "", 0.0)
+    store.checkpoint({}, {})
+    shutil.rmtree(tmp_path / "shop")
+    store.append(WEB, line(2), "", 0.0)
+    store.checkpoint({}, {})
+    assert kept(tmp_path) == ["line 2 ü"]
+    Store(tmp_path, Gzip())
+    assert kept(tmp_path) == ["line 2 ü"]

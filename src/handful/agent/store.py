@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from handful.agent.codec import dumps
 from handful.agent.lines import loads
@@ -58,8 +58,6 @@ class Hour:
     size: int = 0
     touched: float = 0.0
     waiting: list[bytes] = field(default_factory=list)
-    # Whether its folder is there.
-    made: bool = False
     # Not yet known to be on the disk.
     dirty: bool = True
 
@@ -95,12 +93,9 @@ class Store:
         for hour in self._hours.values():
             if hour.waiting:
                 data = b"".join(hour.waiting)
-                if not hour.made:
-                    hour.path.parent.mkdir(parents=True, exist_ok=True)
-                    hour.made = True
-                with hour.path.open("ab") as file:
+                with _appended(hour.path) as file:
                     file.write(data)
-                hour.size += len(data)
+                    hour.size = file.tell()
                 hour.waiting.clear()
                 hour.dirty = True
 
@@ -190,6 +185,15 @@ def pack(path: Path, codec: Codec) -> Path:
     _put(path.with_name(f"{stem}{INDEX}"), dumps({"frames": frames, "minutes": minutes, "bytes": path.stat().st_size}))
     path.unlink()
     return packed
+
+
+def _appended(path: Path) -> BinaryIO:
+    """Open a file to write at its end; its folder may be new, or may have been removed by somebody."""
+    try:
+        return path.open("ab")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("ab")
 
 
 def _records(block: bytes) -> Iterator[dict[str, Any]]:
