@@ -201,3 +201,16 @@ def test_a_log_that_cannot_be_opened_now_is_not_another_one(docker: Docker, monk
     assert numbers(drained(tail)) == [10, 11, 12, 13, 14]
     assert tail.gaps == 0
     tail.close()
+
+
+def test_a_log_that_is_not_there_yet(tmp_path: Path) -> None:
+    """A container that was made and not started: there is nothing more to read at once, so that nobody asks without end."""
+    tail = Tail(tmp_path / "x-json.log", Mark())
+    tail.look()
+    assert list(tail.read()) == []
+    assert not tail.behind
+    (tmp_path / "x-json.log").write_bytes(b"one\n")
+    tail.look()
+    assert list(tail.read()) == [b"one"]
+    assert not tail.behind
+    tail.close()

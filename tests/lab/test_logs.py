@@ -87,7 +87,7 @@ def test_each_line_once_over_bursts_kills_and_restarts(project: Project) -> None
     project.sh(container("burst", "busybox seq 100001 400000", "-d --name $stack.burst"))
     kill_agent(project)
     wait_for_agent(project)
-    short = container("short", "busybox seq $i 20 100", "--rm -e i=$i")
+    short = container("short", "busybox seq $i 20 100; busybox sleep 1", "--rm -e i=$i")
     project.sh(f"for i in $(seq 20); do {short} >/dev/null & done; wait")
     steady = "i=0; while [ $i -lt 400 ]; do echo steady $i; i=$((i + 1)); busybox usleep 20000; done"
     project.sh(container("steady", steady, "-d --name $stack.steady"))
@@ -186,7 +186,7 @@ def test_two_stacks_have_logs_of_their_own(project: Project) -> None:
     """An app of the same name in another stack is another one; and what is unknown is told with what there is."""
     project.write(web=tiny(command=["sh", "-c", "echo mine; exec /start"]))
     project.handful("deploy")
-    project.sh(container("web", "echo other", "--rm", stack="$stack-other"))
+    project.sh(container("web", "echo other; busybox sleep 1", "--rm", stack="$stack-other"))
     wait_until(lambda: "mine" in said(project, "web"))
     assert "other" not in said(project, "web")
     assert project.sh("ls /var/lib/handful/logs/$stack-other; rm -r /var/lib/handful/logs/$stack-other") == "web\n"
@@ -198,7 +198,7 @@ def test_two_stacks_have_logs_of_their_own(project: Project) -> None:
         (("--regex", "("), "--regex ( is none"), (("--machine", "m9"), "there is no machine m9"), (("--count-by", "90s"), "not in minutes"),
     ):
         assert why in project.handful("logs", *words, code=2).err
-    project.sh(container("slow", f"echo {'a' * 40}b", "--rm"))
+    project.sh(container("slow", f"echo {'a' * 40}b; busybox sleep 1", "--rm"))
     wait_until(lambda: said(project, "slow"))
     assert "takes too long" in project.handful("logs", "slow", "--regex", "(a+)+$", code=2).err
 
@@ -238,11 +238,11 @@ def test_what_is_measured(project: Project) -> None:
 
 def test_commands_beside_the_app_are_kept_too(project: Project) -> None:
     """A release command, `handful run`, and what the levels of handful.yml say of them; counted by the minute."""
-    project.write(web=tiny(release_command=["sh", "-c", "echo migrating; echo Traceback of it >&2"]))
+    project.write(web=tiny(release_command=["sh", "-c", "echo migrating; echo Traceback of it >&2; busybox sleep 1"]))
     project.config["logs"] = {"levels": {"web": {"error": ["Traceback"]}}, "keep": "30d"}
     project.save()
     project.handful("deploy")
-    project.handful("run", "web", "--", "echo", "by hand")
+    project.handful("run", "web", "--", "sh", "-c", "echo by hand; busybox sleep 1")
     wait_until(lambda: {"migrating", "by hand"} <= set(said(project, "web")))
     found = {line["text"]: line for line in lines(project, "web", "--since", "1h")}
     assert found["migrating"]["instance"] == "web.release-command"

@@ -102,6 +102,8 @@ class Tail:
 
         Call it again while it gives something.
         """
+        # Of a container that has not begun there is nothing.
+        self._more = bool(self._queue)
         while self._queue:
             opened = self._queue[0]
             if self._buffer.find(b"\n", self._at) >= 0:
