@@ -152,7 +152,7 @@ def test_all_together(scrape: Scrape) -> None:
     ):
         assert any(line.startswith((f"{name}{{", f"{name} ")) for line in lines), name
     assert {line for line in lines if line.startswith("handful_agent_errors_total")} == {
-        f'handful_agent_errors_total{{part="{part}"}} 0' for part in ("node", "containers", "apps", "proxy")
+        f'handful_agent_errors_total{{part="{part}"}} 0' for part in ("node", "containers", "apps", "proxy", "disk", "logs")
     }
     headers = [line for line in lines if line.startswith("# TYPE")]
     assert len(headers) == len(set(headers))

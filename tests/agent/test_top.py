@@ -12,7 +12,6 @@ import pytest
 
 from handful.agent.containers import Containers
 from handful.agent.scrape import Places
-from handful.agent.stacks import Stacks
 from handful.agent.top import Top
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ class Looks:
 
     def __init__(self, host: Host, docker: Docker, root: Path) -> None:
         began = time.monotonic()
-        self._top = Top(Places(host.folder, root), Containers(docker.folder), Stacks(root))
+        self._top = Top(Places(host.folder, root), Containers(docker.folder))
         self._times = began, time.monotonic()
 
     def told(self) -> dict[str, Any]:
@@ -63,7 +62,6 @@ def test_rates_of_two_looks(host: Host, docker: Docker, root: Path, version: int
     host.container(42, KEY, version)
     host.container(43, OTHER, version)
     looks = Looks(host, docker, root)
-    time.sleep(0.05)
     hertz = os.sysconf("SC_CLK_TCK")
     host.write({
         "proc/stat": f"cpu  {100 + hertz} 0 50 {800 + 5 * hertz} {10 + hertz} 0 5 0 0 0\n",
@@ -142,3 +140,19 @@ def test_requests_of_apps(host: Host, docker: Docker, root: Path, proxy: Callabl
     # It was started again, and counts anew.
     proxy("shop.web,BACKEND,0,5,1,0\n")
     assert looks.told()["apps"] == [{"stack": "shop", "app": "web", "requests": 0.0, "errors": 0.0}]
+
+
+@pytest.mark.parametrize(("name", "counts"), [
+    ("eth0", True), ("enp3s0", True), ("bond0", True), ("ens18", True), ("wlan0", True), ("lan0", True), ("lo", False), ("docker0", False), ("br-1a2b", False),
+    ("veth9f", False), ("handful", False), ("wg0", False), ("tun0", False),
+])
+def test_what_leaves_the_machine(host: Host, docker: Docker, root: Path, name: str, *, counts: bool) -> None:
+    """Whatever the card is called; what goes over bridges and tunnels goes over a card as well."""
+    def net(received: int) -> dict[str, str]:
+        head = "Inter-|   Receive                                                |  Transmit\n face |bytes\n"
+        return {"proc/1/net/dev": f"{head}{name}: {received} 1 0 0 0 0 0 0 0 1 0 0 0 0 0 0\n"}
+
+    host.write(net(1000))
+    looks = Looks(host, docker, root)
+    host.write(net(9000))
+    assert (looks.told()["machine"]["received"] > 0) == counts

@@ -89,10 +89,9 @@ def _top(told: argparse.Namespace) -> int:
     from handful.agent.codec import dumps
     from handful.agent.containers import Containers
     from handful.agent.scrape import Places
-    from handful.agent.stacks import Stacks
     from handful.agent.top import Top
 
-    top = Top(Places(told.host, told.root), Containers(told.containers), Stacks(told.root))
+    top = Top(Places(told.host, told.root), Containers(told.containers))
     count = 0
     while told.times == 0 or count < told.times:
         time.sleep(told.every)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 # Of those that are nobody's of handful's.
 NOBODY, OTHERS = "_", "others"
-SHORT = 12
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def node_metrics(proc: Path, host: Path) -> Iterator[Metric]:
     yield from _counters(proc)
     yield from _sockets(proc)
     yield from _clock()
-    yield from _names(proc)
+    yield from _names()
     yield from filesystems(proc, host)
     yield from disks(proc)
     yield from networks(proc, host)
@@ -163,8 +163,7 @@ def _clock() -> Iterator[Metric]:
         yield _one("node_timex_estimated_error_seconds", "gauge", "Estimated error in seconds.", told.esterror / MICRO)
 
 
-def _names(proc: Path) -> Iterator[Metric]:
-    del proc
+def _names() -> Iterator[Metric]:
     told = os.uname()
     metric = Metric("node_uname_info", "gauge", "Labeled system information as provided by the uname system call.")
     metric.add(

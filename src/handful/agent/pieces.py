@@ -117,8 +117,8 @@ class Pieces:
                 block = b"".join(lines)[: None if end_at is None else end_at - offset]
                 # A last line without its end is being written.
                 whole = block if block.endswith(b"\n") else block[: block.rfind(b"\n") + 1]
-                if whole and self._needle in whole:
-                    times = TIMES.findall(whole)
+                # A block that a disk has spoilt has no time.
+                if self._needle in whole and (times := TIMES.findall(whole)):
                     first, end = min(times).decode(), max(times).decode()
                     if first < query.until and end >= query.since:
                         yield Piece(first, end, app, partial(_again, path, offset, len(whole)))

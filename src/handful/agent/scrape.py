@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from handful.agent.requests import Requests
     from handful.agent.stacks import Stacks
 
-KIBI = 1024
+
+# What can fail, each by itself; the last two are of the thread that reads logs, and counted there.
+PARTS = ("node", "containers", "apps", "proxy", "disk", "logs")
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Scrape:
         """Nothing is measured yet."""
         self._places, self._stacks, self._seen, self._requests = places, stacks, seen, requests
         self._began = time.time()
-        self.errors: Counter[str] = Counter({"node": 0, "containers": 0, "apps": 0, "proxy": 0})
+        self.errors: Counter[str] = Counter(dict.fromkeys(PARTS, 0))
 
     def __call__(self) -> str:
         """Return all metrics; a part that cannot be measured is left out, and counted."""
@@ -93,7 +95,7 @@ class Scrape:
             return []
 
     def _own(self, seconds: float) -> Iterator[Metric]:
-        errors = Metric("handful_agent_errors_total", "counter", "How often a part could not be measured.")
+        errors = Metric("handful_agent_errors_total", "counter", "How often a part could not be measured or kept.")
         for part, number in self.errors.items():
             errors.add(number, part=part)
         used = resource.getrusage(resource.RUSAGE_SELF)

@@ -6,6 +6,7 @@ The shape is JSON for whoever shows it; rates are per second, sizes bytes, `cpu`
 from __future__ import annotations
 
 import os
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from handful.agent.cgroups import Usage
     from handful.agent.containers import Containers
     from handful.agent.scrape import Places
-    from handful.agent.stacks import Stacks
 
 HERTZ = os.sysconf("SC_CLK_TCK")
 KIBI, SECTOR = 1024, 512
 IDLE = (3, 4)
+# What goes over these goes over another one as well, or never leaves the machine.
+NO_INTERFACE = re.compile(r"lo|docker\d*|handful|(br-|veth|virbr|tun|tap|wg).*")
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,9 @@ class Look:
 class Top:
     """Looks at a machine again and again."""
 
-    def __init__(self, places: Places, containers: Containers, stacks: Stacks) -> None:
+    def __init__(self, places: Places, containers: Containers) -> None:
         """The first look: nothing can be said yet."""
-        self._places, self._containers, self._stacks = places, containers, stacks
+        self._places, self._containers = places, containers
         self._before = self._look()
 
     def told(self) -> dict[str, Any]:
@@ -66,7 +68,7 @@ class Top:
         ticks = [int(word) for word in (proc / "stat").read_text().splitlines()[0].split()[1:9]]
         counted = {"busy": (sum(ticks) - sum(ticks[place] for place in IDLE)) / HERTZ}
         net = [line.partition(":") for line in (proc / "1/net/dev").read_text().splitlines()[2:]]
-        rows = [rest.split() for name, _, rest in net if name.strip().startswith(("e", "w"))]
+        rows = [rest.split() for name, _, rest in net if not NO_INTERFACE.fullmatch(name.strip())]
         counted["received"] = sum(float(row[0]) for row in rows)
         counted["sent"] = sum(float(row[8]) for row in rows)
         disks = [line.split() for line in (proc / "diskstats").read_text().splitlines()]

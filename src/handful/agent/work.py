@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -47,15 +48,7 @@ def work(places: Places, containers: Path, logs: Path, port: int) -> int:
     os.umask(0o077)
     while not over and not _locked(logs):
         time.sleep(READ_SECONDS)
-    agent = Agent(places, containers, logs)
-    agent.endpoint = Endpoint(agent.scrape, port)
-    while not over:
-        try:
-            agent.collect(over)
-        except Exception as wrong:  # noqa: BLE001  # whatever it is: the next try begins from the last checkpoint
-            agent.failed(wrong)
-            _wait(wrong)
-    agent.endpoint.close()
+    Agent(places, containers, logs, port).go_on(over)
     return 0
 
 
@@ -77,6 +70,9 @@ def _locked(logs: Path) -> bool:
 
 
 def _wait(wrong: Exception) -> None:
+    if not isinstance(wrong, OSError):
+        # A mistake of ours: where it is, somebody is to find out.
+        traceback.print_exception(wrong)
     sys.stderr.write(f"nothing can be kept now, and it is tried again: {type(wrong).__name__}: {wrong}\n")
     time.sleep(AGAIN_SECONDS)
 
@@ -84,24 +80,29 @@ def _wait(wrong: Exception) -> None:
 class Agent:
     """All that one agent knows."""
 
-    endpoint: Endpoint
-
-    def __init__(self, places: Places, containers: Path, logs: Path) -> None:
-        """Nothing is read yet."""
+    def __init__(self, places: Places, containers: Path, logs: Path, port: int) -> None:
+        """Nothing is read yet, and nothing listens."""
         self._places, self._folder, self._logs = places, containers, logs
         self._containers, self._stacks = Containers(containers), Stacks(places.root)
         self._seen, self._requests, self._memory = Seen(), Requests(), Memory()
         # The thread that answers has its own: what is read and kept is of one thread.
         self.scrape = Scrape(places, Stacks(places.root), self._seen, self._requests)
+        self._endpoint = Endpoint(self.scrape, port)
         self._room = Room(logs)
         self._learned = self._sampled = float("-inf")
 
-    def failed(self, wrong: Exception) -> None:
-        """Count what has stopped the reading of logs; it begins again from the last checkpoint."""
-        self.scrape.errors["disk" if isinstance(wrong, OSError) else "logs"] += 1
-        self._requests.again()
+    def go_on(self, over: list[int]) -> None:
+        """Work until `over` is not empty, whatever fails."""
+        while not over:
+            try:
+                self._collect(over)
+            except Exception as wrong:  # noqa: BLE001  # whatever it is: the next try begins from the last checkpoint
+                self.scrape.errors["disk" if isinstance(wrong, OSError) else "logs"] += 1
+                self._requests.again()
+                _wait(wrong)
+        self._endpoint.close()
 
-    def collect(self, over: list[int]) -> None:
+    def _collect(self, over: list[int]) -> None:
         """Read logs until `over` is not empty. Raises OSError when something cannot be written."""
         # Before anything is written: it may be what there is no room for.
         self._room.make(self._stacks.look())
@@ -142,7 +143,7 @@ class Agent:
         self._learned = time.monotonic()
         stacks = self._stacks.look()
         collector.rules = {(stack.name, app): rules for stack in stacks for app, rules in stack.rules.items()}
-        self.endpoint.listen(stack.private for stack in stacks if stack.private)
+        self._endpoint.listen(stack.private for stack in stacks if stack.private)
 
     def _sample(self) -> None:
         """Look how much memory is in use."""
