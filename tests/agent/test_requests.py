@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from proxy_lines import PROXY_LINES
 
 from handful.agent.exposition import text
 from handful.agent.own_metrics import request_metrics
@@ -17,24 +18,6 @@ MEASURE = Path(__file__).parents[2] / "src/handful/scripts/lib_measure.bash"
 # All ways in which HAProxy says that a session ended, and was it at that time.
 ENDED, WHEN = "-CSPLRIDUKscu", "-RQCHDLT"
 STATUSES = ("-1", "0", "101", "200", "404", "499", "500", "503", "-")
-LINES = """
-100 shop.web -- 0 200 0 1 1
-1100 shop.web ---- 0 200 0 1 9
-1200 shop.web ---- +1 200 0 1 19
-1300 shop.web.once SC-- 3 503 0 -1 -1
-1400 shop.web sH-- 0 504 0 1 -1
-1500 shop.web SD-- 0 200 0 1 5
-1600 shop.web CH-- 0 -1 0 1 -1
-1700 shop.web PR-- 0 400 -1 -1 -1
-1800 shop.web LR-- 0 308 -1 -1 -1
-1900 shop.web ---- 0 500 0 2 2
-2100 shop.web.once ---- 0 101 0 0 3
-2200 shop.webs ---- 0 200 0 0 1
-[NOTICE] (1) : something else
-2300 shop.db SC 0 - - - -
-2400 shop.db -- 0 - - - -
-2500 shop.db CD 1 - - - -
-"""
 
 
 def record(line: str) -> bytes:
@@ -69,9 +52,9 @@ def awk(folder: Path, lines: list[str], app: str) -> tuple[int, int]:
 
 def test_a_deploys_own_lines(tmp_path: Path) -> None:
     """Those that the script is tested with; what is no such line is passed over."""
-    requests = counted(*LINES.splitlines())
+    requests = counted(*PROXY_LINES.splitlines())
     for app, expected in (("shop.web", (7, 3)), ("shop.webs", (1, 0)), ("shop.db", (2, 1)), ("shop.none", (0, 0))):
-        assert verdict(requests, app) == awk(tmp_path, LINES.splitlines(), app) == expected
+        assert verdict(requests, app) == awk(tmp_path, PROXY_LINES.splitlines(), app) == expected
     assert dict(requests.answered) == {
         ("shop.web", "2xx"): 3, ("shop.web", "4xx"): 1, ("shop.web", "3xx"): 1, ("shop.web", "5xx"): 1, ("shop.web", "1xx"): 1,
         ("shop.webs", "2xx"): 1, ("shop.db", "tcp"): 2,

@@ -369,3 +369,22 @@ def test_a_registry_of_ones_own(project: Project, own: str) -> None:
     password = base64.b64encode(b"shop:let me in").decode()
     found = project.sh(f"grep -rlF -e {password} -e 'let me in' /root/.docker /run /tmp /var/lib/handful 2>/dev/null || true")
     assert found.strip() == ""
+
+
+def test_the_agents_image_begins_from_the_one_that_is_named() -> None:
+    """One that has a Python gets handful's code and no package more; one that cannot be had is told, and Debian's is taken."""
+    usual = part_name("agent", Images())
+    make_part("agent", Images(), usual, say=lambda _: None)
+    base, said = f"handful-test/python:{os.getpid()}", list[str]()
+    subprocess.run(["docker", "tag", usual, base], check=True, capture_output=True)
+    named, missing = Images(agent=base), Images(agent="handful-test.invalid/python:1")
+    names = {part_name("agent", images): images for images in (named, missing)}
+    try:
+        for name, images in names.items():
+            assert name != usual
+            make_part("agent", images, name, say=said.append)
+            shown = subprocess.run(["docker", "run", "--rm", "--network", "none", name, "top", "--help"], capture_output=True, text=True, check=True).stdout
+            assert "--every" in shown
+        assert any("handful-test.invalid/python:1 cannot be pulled: agent is built from Debian's package" in line for line in said)
+    finally:
+        subprocess.run(["docker", "rmi", "--force", base, *names], check=False, capture_output=True)

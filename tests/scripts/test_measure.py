@@ -4,6 +4,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from proxy_lines import PROXY_LINES
 from script_containers import Behaviour
 from script_poll import until
 from script_traffic import Traffic
@@ -79,26 +80,6 @@ def test_who_hangs_up_has_not_failed(ready: Machine) -> None:
     assert measured(running.end())["failed"] == "0"
 
 
-LINES = """
-100 shop.web -- 0 200 0 1 1
-1100 shop.web ---- 0 200 0 1 9
-1200 shop.web ---- +1 200 0 1 19
-1300 shop.web.once SC-- 3 503 0 -1 -1
-1400 shop.web sH-- 0 504 0 1 -1
-1500 shop.web SD-- 0 200 0 1 5
-1600 shop.web CH-- 0 -1 0 1 -1
-1700 shop.web PR-- 0 400 -1 -1 -1
-1800 shop.web LR-- 0 308 -1 -1 -1
-1900 shop.web ---- 0 500 0 2 2
-2100 shop.web.once ---- 0 101 0 0 3
-2200 shop.web.here ---- 0 200 0 0 1
-2200 shop.webs ---- 0 200 0 0 1
-[NOTICE] (1) : something else
-2300 shop.db SC 0 - - - -
-2400 shop.db -- 0 - - - -
-2500 shop.db CD 1 - - - -
-"""
-
 
 @pytest.mark.parametrize(
     ("backend", "expected"),
@@ -106,7 +87,7 @@ LINES = """
 )
 def test_the_lines_of_the_proxy(ready: Machine, tmp_path: Path, backend: str, expected: str) -> None:
     """Which ways to end are failures; a name is compared whole; what came before the work does not count."""
-    (tmp_path / "requests").write_text(LINES)
+    (tmp_path / "requests").write_text(PROXY_LINES)
     text = f"{source('prelude')}\n{source('lib_measure')}\nHANDFUL_SESSION={tmp_path} count_requests 1000 {backend} 2000"
     said = ready.bash(text)
     assert said.out.strip() == expected, said
