@@ -15,6 +15,7 @@ from handful.agent import pieces as piecing
 from handful.agent import query as querying
 from handful.agent import store as storing
 from handful.agent.codec import Codec, Gzip, Zstd
+from handful.agent.context import with_context
 from handful.agent.levels import at_least
 from handful.agent.lines import Line
 from handful.agent.pieces import Pieces
@@ -99,8 +100,25 @@ def test_an_expression_that_explodes_is_ended(folder: Path, tmp_path: Path, monk
     store.flush()
     with pytest.raises(TooSlow, match="aaaa"):
         list(search(tmp_path, Query("shop", regex="(a+)+$")))
+    with pytest.raises(TooSlow, match="aaaa"):
+        list(with_context(tmp_path, Query("shop", regex="(a+)+$"), 0, 1))
     with pytest.raises(re.error):
         list(search(folder, Query("shop", regex="(")))
+
+
+def test_an_expression_that_is_slow_on_every_line_is_ended(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No line takes long, and all together do; who follows begins anew with each look."""
+    monkeypatch.setattr(querying, "REGEX_TOTAL_SECONDS", 0.0)
+    with pytest.raises(TooSlow):
+        list(search(folder, Query("shop", regex="x")))
+    fits = Filter(Query("shop", regex="needle"))
+    line = {"t": "2026-01-01T10", "x": "needle", "l": ""}
+    monkeypatch.setattr(querying, "REGEX_TOTAL_SECONDS", 1000.0)
+    assert fits.fits(line)
+    monkeypatch.setattr(querying, "REGEX_TOTAL_SECONDS", 1e-9)
+    fits.begin()
+    with pytest.raises(TooSlow):
+        fits.fits(line)
 
 
 def test_moments_of_one_second_are_in_their_order(tmp_path: Path) -> None:

@@ -31,19 +31,20 @@ def with_context(folder: Path, query: Query, lines: int, count: int) -> Iterator
     wanted = Filter(query)
     before: dict[tuple[str, str], deque[dict[str, Any]]] = {}
     due: dict[tuple[str, str], int] = {}
-    for line in search(folder, whole):
-        key = line["app"], line["i"]
-        waiting = before.setdefault(key, deque(maxlen=count))
-        if wanted.fits(line):
-            yield from ({**each, "around": True} for each in waiting)
-            waiting.clear()
-            yield line
-            due[key] = count
-        elif due.get(key, 0):
-            yield {**line, "around": True}
-            due[key] -= 1
-        else:
-            waiting.append(line)
+    with wanted.watched():
+        for line in search(folder, whole):
+            key = line["app"], line["i"]
+            waiting = before.setdefault(key, deque(maxlen=count))
+            if wanted.fits(line):
+                yield from ({**each, "around": True} for each in waiting)
+                waiting.clear()
+                yield line
+                due[key] = count
+            elif due.get(key, 0):
+                yield {**line, "around": True}
+                due[key] -= 1
+            else:
+                waiting.append(line)
 
 
 def _before(folder: Path, whole: Query, newest: list[dict[str, Any]], count: int) -> str:

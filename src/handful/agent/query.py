@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 FIRST, LAST = "", "~"
-# For one line: an expression that explodes is ended.
+# Whether an expression has exploded is looked at so often: one line takes twice that at most.
 REGEX_SECONDS = 1.0
 # And for all lines together.
 REGEX_TOTAL_SECONDS = 60.0
@@ -55,19 +55,23 @@ class Filter:
         self._expression = re.compile(query.regex) if query.regex else None
         self.needle = dumps(query.grep)[1:-1] if query.grep else b""
         self._spent = 0.0
+        # The line that is being matched, its number, and that of the last look.
+        self._text: str | None = None
+        self._number = self._seen = 0
 
     def records(self, block: bytes, app: str) -> Iterator[tuple[str, bytes]]:
         """Yield the lines of a block that fit, as JSON with their app, each with its moment. Raises TooSlow."""
         tail = b',"app":' + dumps(app) + b"}"
-        for record in _with(block, self.needle):
-            try:
-                line = loads(record)
-                fits = self.fits(line)
-            except (ValueError, KeyError, TypeError):
-                # Spoilt on the disk.
-                continue
-            if fits:
-                yield line["t"], record[:-1] + tail
+        with self.watched():
+            for record in _with(block, self.needle):
+                try:
+                    line = loads(record)
+                    fits = self.fits(line)
+                except (ValueError, KeyError, TypeError):
+                    # Spoilt on the disk.
+                    continue
+                if fits:
+                    yield line["t"], record[:-1] + tail
 
     def begin(self) -> None:
         """Let the expression take its time anew."""
@@ -86,12 +90,38 @@ class Filter:
 
     def _found(self, expression: re.Pattern[str], text: str) -> bool:
         began = time.monotonic()
-        with _bounded(text):
-            found = expression.search(text) is not None
+        self._text, self._number = text, self._number + 1
+        found = expression.search(text) is not None
+        self._text = None
         self._spent += time.monotonic() - began
         if self._spent > REGEX_TOTAL_SECONDS:
             raise TooSlow(text[:200])
         return found
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Have an expression that takes too long on one line raise TooSlow, wherever `fits` is asked in the block.
+
+        Python looks for signals while it matches. A timer for each line would cost more than most expressions.
+        """
+        if self._expression is None:
+            yield
+            return
+        before = signal.signal(signal.SIGALRM, self._look)
+        signal.setitimer(signal.ITIMER_REAL, REGEX_SECONDS, REGEX_SECONDS)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+    def _look(self, *_: object) -> None:
+        """Look up, each second: is it still the same line?"""
+        if self._text is None:
+            return
+        if self._number == self._seen:
+            raise TooSlow(self._text[:200])
+        self._seen = self._number
 
 
 def _with(block: bytes, needle: bytes) -> Iterable[bytes]:
@@ -104,19 +134,3 @@ def _with(block: bytes, needle: bytes) -> Iterable[bytes]:
         begin, end = block.rfind(b"\n", 0, at) + 1, block.find(b"\n", at)
         yield block[begin:end]
         at = block.find(needle, end)
-
-
-@contextmanager
-def _bounded(text: str) -> Iterator[None]:
-    """End what takes too long. Python looks for signals while it matches."""
-
-    def over(*_: object) -> None:
-        raise TooSlow(text[:200])
-
-    before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, REGEX_SECONDS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
