@@ -214,3 +214,53 @@ def test_a_log_that_is_not_there_yet(tmp_path: Path) -> None:
     assert list(tail.read()) == [b"one"]
     assert not tail.behind
     tail.close()
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("again", [False, True])
+def test_files_that_are_removed_one_by_one(docker: Docker, seed: int, *, again: bool) -> None:
+    """`docker rm` takes them in any order: what is left meanwhile was read before, and is neither read again nor a gap."""
+    docker.write(100)
+    tail = Tail(docker.path, Mark())
+    first = drained(tail)
+    if again:
+        tail.close()
+        tail = Tail(docker.path, tail.mark)
+        first += drained(tail)
+    left = sorted(docker.path.parent.iterdir())
+    assert len(left) > 2
+    random.Random(seed).shuffle(left)  # noqa: S311  # a test
+    for path in left:
+        path.unlink()
+        first += drained(tail)
+    assert numbers(first) == list(range(100))
+    assert tail.gaps == 0
+    tail.close()
+
+
+def test_a_restart_while_they_are_removed(docker: Docker) -> None:
+    """The file that was read last is gone already, and older ones are not: these were read before."""
+    docker.write(100)
+    tail = Tail(docker.path, Mark())
+    drained(tail)
+    tail.close()
+    docker.path.unlink()
+    later = Tail(docker.path, tail.mark)
+    assert drained(later) == []
+    assert later.gaps == 0
+    later.close()
+
+
+def test_more_came_than_are_kept_while_nobody_looked(docker: Docker) -> None:
+    """All that is left is new, and the rest is a gap: also where the system gives the inodes of removed files again."""
+    docker.write(60)
+    tail = Tail(docker.path, Mark())
+    before = numbers(drained(tail))
+    docker.write(600)
+    after = numbers(drained(tail))
+    assert [*before, *after] == sorted({*before, *after})
+    # To the end of the one that was open; then all there is.
+    assert after[-1] == 659
+    assert 80 < len(after) < 200
+    assert tail.gaps == 1
+    tail.close()

@@ -108,12 +108,15 @@ def test_each_line_once_over_bursts_kills_and_restarts(project: Project) -> None
     wait_for_agent(project)
     kill_agent(project)
     wait_until(lambda: any("ended" in line or "killed" in line for line in told(project, "steady")), 60)
-    assert said(project, "burst") == [str(number) for number in range(100001, 400001)]
+    burst = said(project, "burst")
+    agent = project.sh("docker logs --tail 40 handful-agent 2>&1; ls -la /var/lib/handful/logs/$stack/burst /var/lib/handful/logs/.agent")
+    assert burst == [str(number) for number in range(100001, 400001)], agent
     assert sorted(said(project, "short"), key=int) == sorted((str(n) for i in range(1, 21) for n in range(i, 101, 20)), key=int)
     steady_lines = said(project, "steady")
     assert steady_lines == [f"steady {number}" for number in range(len(steady_lines))]
     assert len(steady_lines) > 50
-    assert not any("may be missing" in line for app in ("burst", "short", "steady") for line in told(project, app))
+    missing = [(app, line) for app in ("burst", "short", "steady") for line in told(project, app) if "may be missing" in line]
+    assert missing == [], agent
     assert {line["release"] for line in lines(project, "short")} == {""}
 
 

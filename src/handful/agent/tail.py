@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -53,6 +54,9 @@ class Tail:
         self._queue: deque[Opened] = deque()
         # What was read of the first file, and from where on it was not given out.
         self._buffer, self._at, self._more = b"", 0, True
+        # Signs of files that were read to their end, by inode, the newest last: when a log is removed file by file,
+        # those that are left are no new ones.
+        self._read: dict[int, int] = {}
         self.gaps = 0
 
     @property
@@ -75,9 +79,10 @@ class Tail:
             last = self._queue[-1].inode
             if last in inodes:
                 found = found[inodes.index(last) + 1 :]
-            elif found:
+            else:
+                found = [each for each in found if not self._was_read(*each)]
                 # As many came as Docker keeps, or more: nobody can tell.
-                self.gaps += 1
+                self.gaps += bool(found)
         elif self._mark.inode:
             found = self._from_mark(found)
         for inode, path in found:
@@ -88,10 +93,17 @@ class Tail:
     def _from_mark(self, found: list[tuple[int, Path]]) -> list[tuple[int, Path]]:
         """Return the files from that of the mark on; all of them when it is not among them any more."""
         inodes = [inode for inode, _ in found]
-        rest = found[inodes.index(self._mark.inode) :] if self._mark.inode in inodes else []
+        at = inodes.index(self._mark.inode) if self._mark.inode in inodes else len(found)
+        rest = found[at:]
         same = self._is_of_mark(rest[0][1]) if rest else False
-        if same is None or same:
-            return rest if same else []
+        if same:
+            for inode, path in found[:at]:
+                with suppress(OSError), path.open("rb") as file:
+                    self._remember(inode, file)
+            return rest
+        # Without the file that is written to, the log is being rotated or removed at this moment.
+        if same is None or not self._path.exists():
+            return []
         if found:
             self.gaps += 1
             self._mark = Mark()
@@ -116,6 +128,7 @@ class Tail:
             elif len(self._queue) == 1:
                 return
             else:
+                self._remember(opened.inode, opened.file)
                 opened.file.close()
                 self._queue.popleft()
                 self._buffer, self._at = b"", 0
@@ -172,6 +185,23 @@ class Tail:
         file.seek(offset)
         self._queue.append(Opened(file, inode, offset))
         return True
+
+    def _was_read(self, inode: int, path: Path) -> bool:
+        """Whether a file is one that is open, or was read to its end; inodes are given again."""
+        if any(opened.inode == inode for opened in self._queue):
+            return True
+        try:
+            with path.open("rb") as file:
+                return inode in self._read and self._read[inode] == _sign(file)
+        except OSError:
+            # Gone meanwhile.
+            return True
+
+    def _remember(self, inode: int, file: BinaryIO) -> None:
+        """Keep in mind that a file was read, as long as Docker may keep it."""
+        self._read[inode] = _sign(file)
+        if len(self._read) > MOST_SIBLINGS:
+            del self._read[next(iter(self._read))]
 
     def _is_of_mark(self, path: Path) -> bool | None:
         """Whether a file of the mark's inode is the one that was read; None when it cannot be told now."""
