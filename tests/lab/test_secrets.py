@@ -21,12 +21,14 @@ pytestmark = pytest.mark.lab
 HOST = "secrets.test"
 FIRST, SECOND, FILE = "first-correct-horse", "second-battery-staple", "in a file\nof two lines: purple-monkey\n"
 TELLING = ("correct-horse", "battery-staple", "purple-monkey")
-# Where values may be: the release's own folder, Docker's own state, and what runs inside of containers.
+# Where values may be: the release's own folder, Docker's own state, what runs inside of containers, and the kept logs of
+# an app that says them itself.
 SEARCH = """
 values='correct-horse|battery-staple|purple-monkey'
 grep -rlE --exclude-dir=containerd --exclude-dir=docker "$values" /var/log /run /tmp /etc /root /home 2>/dev/null
-find /var/lib/handful -type f ! -path '*/secrets/*' -print0 | xargs -0 grep -lE "$values" 2>/dev/null
+find /var/lib/handful -type f ! -path '*/secrets/*' ! -path "*/logs/$stack/web/*" -print0 | xargs -0 grep -lE "$values" 2>/dev/null
 find /var/lib/handful \\( -type d -perm /077 -o -path '*/secrets/env*' -perm /077 \\) -path "*/$stack/*" 2>/dev/null
+find /var/lib/handful/logs -perm /077
 journalctl --no-pager 2>/dev/null | grep -E "$values"
 for image in $(docker images -q); do docker image history --no-trunc "$image"; docker image inspect "$image"; done 2>/dev/null | grep -E "$values"
 for each in $(docker ps -aq); do docker logs "$each" 2>&1; done | grep -E "$values"

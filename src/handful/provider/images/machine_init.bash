@@ -3,11 +3,17 @@
 set -euo pipefail
 
 main() {
+  pass_mounts_on
   make_cgroups_writable
   own_network_files
   make_host_key
   # systemd 256 and later refuse cgroup v1 without this word; on cgroup v2 it means nothing.
   exec /sbin/init SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1
+}
+
+# systemd does so on a server, and not in a container: what is mounted or unmounted here is so in its containers as well.
+pass_mounts_on() {
+  mount --make-rshared /
 }
 
 # Without --privileged Docker mounts the machine's own cgroups read-only. A plain `remount,rw` does not undo it.
