@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from handful.agent import store as storing
 from handful.agent.codec import Zstd
 from handful.agent.collect import Collector
 from handful.agent.containers import Containers
 from handful.agent.ends import Memory
 from handful.agent.query import Query
 from handful.agent.search import search
-from handful.agent.store import Store
+from handful.agent.store import CHECKPOINT, SAFE, Store, read_object
 
 if TYPE_CHECKING:
     from conftest import Docker
@@ -41,9 +42,9 @@ def write(log: Path, text: str, number: int, *, size: int = 3000, files: int = 5
 class Agent:
     """An agent on a folder, that can be killed."""
 
-    def __init__(self, docker: Docker, folder: Path) -> None:
+    def __init__(self, docker: Docker, folder: Path, boot: str = "first boot") -> None:
         self.containers = Containers(docker.folder)
-        self.collector = Collector(Store(folder, Zstd()), {("shop", "web"): (("error", "Traceback"),)}, {}, Memory())
+        self.collector = Collector(Store(folder, Zstd(), boot), {("shop", "web"): (("error", "Traceback"),)}, {}, Memory())
 
     def turn(self, now: float) -> None:
         """One round."""
@@ -77,6 +78,46 @@ def test_each_line_is_kept_once(docker: Docker, tmp_path: Path, seed: int) -> No
     assert sorted(kept(tmp_path / "logs")) == [f"line {number:06}" for number in range(count)]
     assert not agent.collector.gaps
     agent.collector.drop()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_each_line_is_kept_once_over_power_cuts(docker: Docker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """What had not reached the disk is lost, half there, or zeros; large files are packed, and hours that are over."""
+    monkeypatch.setattr(storing, "MOST_OPEN", 6000)
+    chance = random.Random(seed)  # noqa: S311  # a test
+    logs, folder = {name: docker.run(name, f"shop.{name}", {**WEB, "handful.app": name}) for name in ("web", "db")}, tmp_path / "logs"
+    agent, now, count, boots = Agent(docker, folder, "0"), 0.0, 0, 0
+    for _ in range(120):
+        for _ in range(chance.randrange(8)):
+            write(logs[chance.choice(("web", "db"))], f"line {count:06}", count, files=50)
+            count += 1
+        agent.turn(now)
+        now += chance.choice((0.2, 0.2, 1.5, 4.0, 150.0))
+        if chance.random() < 0.15:
+            agent.collector.drop()
+            if chance.random() < 0.7:
+                boots += 1
+                lose(folder, chance)
+            agent = Agent(docker, folder, str(boots))
+    agent.turn(now)
+    while agent.collector.behind:
+        agent.turn(now)
+    agent.collector.drop()
+    assert sorted(kept(folder)) == [f"line {number:06}" for number in range(count)]
+    assert boots > 3
+    assert list(folder.glob("shop/web/*.idx"))
+
+
+def lose(folder: Path, chance: random.Random) -> None:
+    """Let the power fail: of what was written after the last safe checkpoint, a disk has anything, or nothing."""
+    sizes = read_object(folder / SAFE).get("sizes", {})
+    for path in folder.glob("*/*/*.jsonl"):
+        safe = sizes.get(str(path.relative_to(folder)), 0)
+        with path.open("r+b") as file:
+            file.truncate(chance.randint(safe, path.stat().st_size))
+            file.truncate(file.seek(0, 2) + chance.choice((0, 100)))
+    newest = folder / CHECKPOINT
+    chance.choice((lambda: None, lambda: newest.write_bytes(bytes(100)), newest.unlink))()
 
 
 def test_a_line_that_has_only_begun_doubles_no_other(docker: Docker, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ class Agent:
 
     def __init__(self, docker: Docker, folder: Path) -> None:
         self.containers, self.memory = Containers(docker.folder), Memory()
-        self.collector = Collector(Store(folder, Gzip()), {}, {}, self.memory)
+        self.collector = Collector(Store(folder, Gzip(), "a boot"), {}, {}, self.memory)
 
     def turn(self, now: float) -> None:
         """One round."""

@@ -16,7 +16,7 @@ from handful.agent.follow import Follower
 from handful.agent.lines import Line
 from handful.agent.query import Query
 from handful.agent.search import last, search
-from handful.agent.store import BEFORE, CHECKPOINT, Source, Store
+from handful.agent.store import Source, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -116,18 +116,6 @@ def test_a_file_that_is_packed(store: Store, tmp_path: Path, follow: Callable[..
     store.checkpoint({}, {})
     assert texts(looked(follower)) == ["4"]
     assert not list(tmp_path.glob(f"shop/web/2026-01-01T{hour}.jsonl"))
-
-
-def test_while_a_checkpoint_is_written(store: Store, tmp_path: Path, follow: Callable[..., Follower]) -> None:
-    """There is none for a moment, but the one before it: nothing comes twice, and who begins then begins there."""
-    follower = follow()
-    (tmp_path / CHECKPOINT).replace(tmp_path / BEFORE)
-    assert looked(follower) == []
-    late = follow()
-    assert late.covered == follower.covered != {}
-    say(store, 3)
-    store.checkpoint({}, {})
-    assert (texts(looked(follower)), texts(looked(late))) == (["3"], ["3"])
 
 
 def test_before_there_is_anything(tmp_path: Path, follow: Callable[..., Follower]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from handful.agent.cgroups import Network, Usage, usage
+from handful.agent.cgroups import Network, Usage, group_of, usage
 from handful.agent.exposition import Metric, text
 
 NET = """Inter-|   Receive                                                |  Transmit
@@ -26,6 +26,12 @@ def tree(folder: Path, files: dict[str, str]) -> None:
         path.write_text(content)
 
 
+def used(proc: Path, cgroup: Path, pid: int) -> Usage | None:
+    """Return what the container of a process uses."""
+    group = group_of(proc, cgroup, pid)
+    return usage(group) if group else None
+
+
 def test_a_container_of_cgroup_v2(tmp_path: Path) -> None:
     """The limit `max` is 0, and page cache that nobody uses is not of the working set."""
     tree(tmp_path, {
@@ -36,7 +42,7 @@ def test_a_container_of_cgroup_v2(tmp_path: Path) -> None:
         "cg/system.slice/docker-abc.scope/memory.stat": "anon 300\nfile 600\ninactive_file 400\n",
         "cg/system.slice/docker-abc.scope/io.stat": "8:0 rbytes=10 wbytes=20 rios=1\n8:16 rbytes=1 wbytes=2\n",
     })
-    assert usage(tmp_path / "proc", tmp_path / "cg", 42) == Usage(
+    assert used(tmp_path / "proc", tmp_path / "cg", 42) == Usage(
         1.5, 1.0, 0.5, 10, 2, 0.25, 1000, 600, 300, 600, 7, 0, 1, 11, 22, ETH0,
     )
 
@@ -54,7 +60,7 @@ def test_a_container_of_cgroup_v1(tmp_path: Path, mounted: str) -> None:
         "cg/memory/docker/abc/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n",
         "cg/blkio/docker/abc/blkio.throttle.io_service_bytes": "8:0 Read 10\n8:0 Write 20\n8:0 Total 30\n8:16 Read 1\n8:16 Write 2\nTotal 33\n",
     })
-    assert usage(tmp_path / "proc", tmp_path / "cg", 42) == Usage(
+    assert used(tmp_path / "proc", tmp_path / "cg", 42) == Usage(
         1.5, 1.0, 0.5, 10, 2, 0.25, 1000, 600, 300, 600, 7, 0, 1, 11, 22, ETH0,
     )
 
@@ -62,13 +68,13 @@ def test_a_container_of_cgroup_v1(tmp_path: Path, mounted: str) -> None:
 def test_what_the_kernel_does_not_tell(tmp_path: Path) -> None:
     """Is not known, and not 0; a process that has ended has nothing."""
     tree(tmp_path, {"proc/42/cgroup": "0::/x\n", "cg/x/memory.current": "5\n"})
-    assert usage(tmp_path / "proc", tmp_path / "cg", 42) == Usage(memory=5, working_set=5)
-    assert usage(tmp_path / "proc", tmp_path / "cg", 43) is None
+    assert used(tmp_path / "proc", tmp_path / "cg", 42) == Usage(memory=5, working_set=5)
+    assert used(tmp_path / "proc", tmp_path / "cg", 43) is None
 
 
 def test_this_computers_own_files() -> None:
     """Whatever they are: of a process that runs, something is known."""
-    found = usage(Path("/proc"), Path("/sys/fs/cgroup"), 1)
+    found = used(Path("/proc"), Path("/sys/fs/cgroup"), 1)
     assert found is not None
 
 

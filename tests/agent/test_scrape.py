@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from handful.agent.container_metrics import container_metrics
+from handful.agent.container_metrics import ContainerMetrics
 from handful.agent.containers import Containers
 from handful.agent.exposition import text
 from handful.agent.own_metrics import app_metrics, log_metrics
@@ -49,7 +49,7 @@ def two(docker: Docker, host: Host, version: int) -> Containers:
 
 def measured(containers: Containers, host: Host) -> str:
     """Return what is told of them."""
-    return text(container_metrics(containers.look().values(), host.folder / "proc", host.folder / "sys/fs/cgroup"))
+    return text(ContainerMetrics(host.folder / "proc", host.folder / "sys/fs/cgroup")(containers.look().values()))
 
 
 def test_what_containers_use(two: Containers, host: Host, version: int) -> None:

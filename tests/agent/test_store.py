@@ -12,7 +12,7 @@ from agent_support import seal_all
 from handful.agent import store as storing
 from handful.agent.codec import Codec, Gzip, Zstd, codec_of
 from handful.agent.lines import Line
-from handful.agent.store import Source, Store
+from handful.agent.store import CHECKPOINT, Source, Store
 from handful.agent.tail import Mark
 
 if TYPE_CHECKING:
@@ -115,17 +115,31 @@ def test_who_is_killed_while_packing_leaves_one_of_both(tmp_path: Path) -> None:
     assert kept(tmp_path / "b") == ["line 1 ü"]
 
 
-def test_a_checkpoint_that_is_damaged(tmp_path: Path) -> None:
-    """The one before it counts: what came since is read again."""
-    store = Store(tmp_path, Gzip())
+@pytest.mark.parametrize(("boot", "damaged", "counts"), [("a", False, 9), ("b", False, 2), ("a", True, 2), ("", False, 2)])
+def test_which_checkpoint_counts(tmp_path: Path, boot: str, counts: int, *, damaged: bool) -> None:
+    """The newest one of this boot; else the one that had reached the disk: what came since is read again."""
+    store = Store(tmp_path, Gzip(), "a")
     store.append(WEB, line(1), "", 0.0)
     store.checkpoint({"c": Mark(1, 2, 3)}, {})
     store.append(WEB, line(2), "", 0.0)
-    store.checkpoint({"c": Mark(1, 9, 3)}, {})
-    (tmp_path / ".agent/checkpoint").write_bytes(b"{")
-    again = Store(tmp_path, Gzip())
-    assert again.marks == {"c": Mark(1, 2, 3)}
-    assert kept(tmp_path) == ["line 1 ü"]
+    store.checkpoint({"c": Mark(1, 9, 3)}, {}, safe=False)
+    if damaged:
+        (tmp_path / CHECKPOINT).write_bytes(b"{")
+    again = Store(tmp_path, Gzip(), boot)
+    assert again.marks == {"c": Mark(1, counts, 3)}
+    assert kept(tmp_path) == ["line 1 ü", "line 2 ü"][: 2 if counts == 9 else 1]
+
+
+def test_only_what_is_on_the_disk_is_packed(tmp_path: Path) -> None:
+    """Else it would come once more after a power cut."""
+    store = Store(tmp_path, Gzip(), "a")
+    store.append(WEB, line(1), "", 0.0)
+    store.checkpoint({}, {})
+    store.append(WEB, line(2), "", 0.0)
+    store.checkpoint({}, {}, safe=False)
+    assert seal_all(store, 200.0, "2026-01-01T13") == []
+    store.checkpoint({}, {})
+    assert len(seal_all(store, 200.0, "2026-01-01T13")) == 1
 
 
 def test_an_hour_that_becomes_too_large_is_packed_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,13 +5,14 @@ Names and meanings are cAdvisor's (google/cadvisor), so that public dashboards f
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from handful.agent.proc import lines_of
+from handful.agent.proc import lines_of, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 # In v1, no limit is a number of this size or more: the largest that fits, in pages.
@@ -57,147 +58,159 @@ class Usage:
     networks: tuple[Network, ...] = ()
 
 
-def usage(proc: Path, cgroup: Path, pid: int) -> Usage | None:
-    """Return what the container of a process uses; None when it has ended. `cgroup` is where cgroups are mounted."""
-    paths = _paths(proc, pid)
+@dataclass(frozen=True)
+class Group:
+    """Where the kernel tells of a container: `path` is its cgroup as cAdvisor names it, the others are folders.
+
+    On cgroup v2 all folders are the same one. `network`: a file.
+    """
+
+    path: str
+    version: int
+    memory: str
+    cpu: str
+    account: str
+    blocks: str
+    network: str
+
+
+def group_of(proc: Path, cgroup: Path, pid: int) -> Group | None:
+    """Return where the container of a process is told of; None when it has ended. `cgroup`: where those are mounted."""
+    paths = {}
+    for line in lines_of(f"{proc}/{pid}/cgroup"):
+        _, controllers, path = line.split(":", 2)
+        for controller in controllers.split(","):
+            paths[controller] = path
     if not paths:
         return None
-    networks = tuple(_networks(proc / str(pid) / "net" / "dev"))
+    network = f"{proc}/{pid}/net/dev"
     # On a hybrid machine v2 is there as well, and has no controllers.
-    if "memory" in paths:
-        return _v1(cgroup, paths, networks)
-    return _v2(cgroup / paths.get("", ""), networks)
+    if "memory" not in paths:
+        path = paths.get("", "/")
+        return Group(path, 2, *([f"{cgroup}{path}"] * 4), network)
+    account, blocks = (_controller(cgroup, paths, name) for name in ("cpuacct", "blkio"))
+    return Group(
+        paths["memory"], 1, f"{cgroup}/memory{paths['memory']}", _controller(cgroup, paths, "cpu"), account, blocks, network
+    )
 
 
-def cgroup_path(proc: Path, pid: int) -> str:
-    """Return the cgroup of a process as cAdvisor names it: /docker/ID, /system.slice/docker-ID.scope."""
-    paths = _paths(proc, pid)
-    return "/" + paths.get("memory", paths.get("", ""))
+def usage(group: Group) -> Usage | None:
+    """Return what a container uses; None when it has ended."""
+    networks = tuple(_networks(group.network))
+    told = _v1(group, networks) if group.version == 1 else _v2(group, networks)
+    # Of a root that has no limits, v2 tells nothing but times.
+    return None if told.memory is None and told.cpu is None else told
 
 
-def memory_of(proc: Path, cgroup: Path, pid: int) -> tuple[int, int] | None:
+def memory_of(group: Group) -> tuple[int, int] | None:
     """Return the memory that counts towards a container's limit, and the limit (0: none); None when it is not known."""
-    paths = _paths(proc, pid)
-    if "memory" in paths:
-        folder = cgroup / "memory" / paths["memory"]
-        used, limit = _number(folder / "memory.usage_in_bytes"), _number(folder / "memory.limit_in_bytes")
-    else:
-        folder = cgroup / paths.get("", "")
-        used, limit = _number(folder / "memory.current"), _number(folder / "memory.max")
+    names = ("usage_in_bytes", "limit_in_bytes") if group.version == 1 else ("current", "max")
+    used, limit = (_number(f"{group.memory}/memory.{name}") for name in names)
     return None if used is None or limit is None else (used, 0 if limit >= NO_LIMIT else limit)
 
 
-def _paths(proc: Path, pid: int) -> dict[str, str]:
-    """Return the path of a process in each hierarchy, "" for that of v2; nothing when it has ended."""
-    paths = {}
-    for line in lines_of(proc / str(pid) / "cgroup"):
-        _, controllers, path = line.split(":", 2)
-        for controller in controllers.split(","):
-            paths[controller] = path.lstrip("/")
-    return paths
-
-
-def _v2(folder: Path, networks: tuple[Network, ...]) -> Usage:
-    cpu, memory = _table(folder / "cpu.stat"), _table(folder / "memory.stat")
-    used, inactive = _number(folder / "memory.current"), memory.get("inactive_file", 0)
-    reads, writes = _io(folder / "io.stat")
+def _v2(group: Group, networks: tuple[Network, ...]) -> Usage:
+    folder = group.memory
+    cpu, memory = _table(f"{folder}/cpu.stat"), _table(f"{folder}/memory.stat")
+    used, inactive = _number(f"{folder}/memory.current"), memory("inactive_file") or 0
+    reads, writes = _io(f"{folder}/io.stat")
     return Usage(
-        cpu=_part(cpu.get("usage_usec"), MICRO),
-        cpu_user=_part(cpu.get("user_usec"), MICRO),
-        cpu_system=_part(cpu.get("system_usec"), MICRO),
-        periods=cpu.get("nr_periods"),
-        throttled_periods=cpu.get("nr_throttled"),
-        throttled=_part(cpu.get("throttled_usec"), MICRO),
+        cpu=_part(cpu("usage_usec"), MICRO),
+        cpu_user=_part(cpu("user_usec"), MICRO),
+        cpu_system=_part(cpu("system_usec"), MICRO),
+        periods=cpu("nr_periods"),
+        throttled_periods=cpu("nr_throttled"),
+        throttled=_part(cpu("throttled_usec"), MICRO),
         memory=used,
         working_set=None if used is None else max(0, used - inactive),
-        rss=memory.get("anon"),
-        cache=memory.get("file"),
-        swap=_number(folder / "memory.swap.current"),
-        memory_limit=_number(folder / "memory.max"),
-        ooms=_table(folder / "memory.events").get("oom_kill"),
+        rss=memory("anon"),
+        cache=memory("file"),
+        swap=_number(f"{folder}/memory.swap.current"),
+        memory_limit=_number(f"{folder}/memory.max"),
+        ooms=_table(f"{folder}/memory.events")("oom_kill"),
         read_bytes=reads,
         written_bytes=writes,
         networks=networks,
     )
 
 
-def _v1(cgroup: Path, paths: dict[str, str], networks: tuple[Network, ...]) -> Usage:
-    memory, cpu = cgroup / "memory" / paths["memory"], _controller(cgroup, paths, "cpu")
-    account, stat = _controller(cgroup, paths, "cpuacct"), _table(cgroup / "memory" / paths["memory"] / "memory.stat")
-    times, periods = _table(account / "cpuacct.stat"), _table(cpu / "cpu.stat")
-    used, inactive = _number(memory / "memory.usage_in_bytes"), stat.get("total_inactive_file", 0)
-    limit = _number(memory / "memory.limit_in_bytes")
-    reads, writes = _blkio(_controller(cgroup, paths, "blkio") / "blkio.throttle.io_service_bytes")
+def _v1(group: Group, networks: tuple[Network, ...]) -> Usage:
+    stat, times = _table(f"{group.memory}/memory.stat"), _table(f"{group.account}/cpuacct.stat")
+    periods = _table(f"{group.cpu}/cpu.stat")
+    used, inactive = _number(f"{group.memory}/memory.usage_in_bytes"), stat("total_inactive_file") or 0
+    limit = _number(f"{group.memory}/memory.limit_in_bytes")
+    reads, writes = _blkio(f"{group.blocks}/blkio.throttle.io_service_bytes")
     return Usage(
-        cpu=_part(_number(account / "cpuacct.usage"), NANO),
-        cpu_user=_part(times.get("user"), HERTZ),
-        cpu_system=_part(times.get("system"), HERTZ),
-        periods=periods.get("nr_periods"),
-        throttled_periods=periods.get("nr_throttled"),
-        throttled=_part(periods.get("throttled_time"), NANO),
+        cpu=_part(_number(f"{group.account}/cpuacct.usage"), NANO),
+        cpu_user=_part(times("user"), HERTZ),
+        cpu_system=_part(times("system"), HERTZ),
+        periods=periods("nr_periods"),
+        throttled_periods=periods("nr_throttled"),
+        throttled=_part(periods("throttled_time"), NANO),
         memory=used,
         working_set=None if used is None else max(0, used - inactive),
-        rss=stat.get("total_rss"),
-        cache=stat.get("total_cache"),
-        swap=stat.get("total_swap"),
+        rss=stat("total_rss"),
+        cache=stat("total_cache"),
+        swap=stat("total_swap"),
         memory_limit=0 if limit is not None and limit >= NO_LIMIT else limit,
-        ooms=_table(memory / "memory.oom_control").get("oom_kill"),
+        ooms=_table(f"{group.memory}/memory.oom_control")("oom_kill"),
         read_bytes=reads,
         written_bytes=writes,
         networks=networks,
     )
 
 
-def _controller(cgroup: Path, paths: dict[str, str], name: str) -> Path:
+def _controller(cgroup: Path, paths: dict[str, str], name: str) -> str:
     """Return the folder of a controller, which may be mounted together with others: cpu,cpuacct."""
-    path = paths.get(name, "")
-    for mounted in (name, "cpu,cpuacct", "cpuacct,cpu"):
-        if (cgroup / mounted).is_dir():
-            return cgroup / mounted / path
-    return cgroup / name / path
+    mounts = (f"{cgroup}/{mounted}" for mounted in (name, "cpu,cpuacct", "cpuacct,cpu"))
+    return next((each for each in mounts if os.path.isdir(each)), f"{cgroup}/{name}") + paths.get(name, "/")  # noqa: PTH112  # as lines_of
 
 
-def _table(path: Path) -> dict[str, int]:
-    """Read lines of a word and a number."""
-    found = {}
-    for line in lines_of(path):
-        name, _, value = line.partition(" ")
-        if value.strip().isdecimal():
-            found[name] = int(value)
-    return found
+def _table(path: str) -> Callable[[str], int | None]:
+    """Read lines of a word and a number; return what gives the number of a word, if it has one."""
+    words = read(path).split()
+    found = dict(zip(words[::2], words[1::2], strict=False))
+
+    def number(name: str) -> int | None:
+        value = found.get(name.encode(), b"")
+        return int(value) if value.isdigit() else None
+
+    return number
 
 
-def _number(path: Path) -> int | None:
+def _number(path: str) -> int | None:
     """Read a number; `max` is 0, as cAdvisor tells it."""
-    lines = lines_of(path)
-    if lines and lines[0].isdecimal():
-        return int(lines[0])
-    return 0 if lines and lines[0] == "max" else None
+    told = read(path).strip()
+    if told.isdigit():
+        return int(told)
+    return 0 if told == b"max" else None
 
 
 def _part(value: float | None, whole: float) -> float | None:
     return None if value is None else value / whole
 
 
-def _io(path: Path) -> tuple[int | None, int | None]:
-    """Read `8:0 rbytes=1 wbytes=2 …`, summed over devices."""
-    if not path.exists():
+def _io(path: str) -> tuple[int | None, int | None]:
+    """Read `8:0 rbytes=1 wbytes=2 …`, summed over devices; it is empty before the first one was used."""
+    lines = lines_of(path)
+    if not lines and not os.path.exists(path):  # noqa: PTH110  # as lines_of
         return None, None
-    words = [word.partition("=") for line in lines_of(path) for word in line.split()[1:]]
-    sums = {key: sum(int(value) for name, _, value in words if name == key) for key in ("rbytes", "wbytes")}
-    return sums["rbytes"], sums["wbytes"]
+    words = [word.partition("=") for line in lines for word in line.split()[1:]]
+    reads, writes = (sum(int(value) for name, _, value in words if name == key) for key in ("rbytes", "wbytes"))
+    return reads, writes
 
 
-def _blkio(path: Path) -> tuple[int | None, int | None]:
-    """Read `8:0 Read 1`, summed over devices."""
-    if not path.exists():
+def _blkio(path: str) -> tuple[int | None, int | None]:
+    """Read `8:0 Read 1`, summed over devices, and a total."""
+    lines = lines_of(path)
+    if not lines:
         return None, None
-    rows = [line.split() for line in lines_of(path)]
-    sums = {key: sum(int(row[2]) for row in rows if row[1:2] == [key]) for key in ("Read", "Write")}
-    return sums["Read"], sums["Write"]
+    rows = [line.split() for line in lines]
+    reads, writes = (sum(int(row[2]) for row in rows if row[1:2] == [key]) for key in ("Read", "Write"))
+    return reads, writes
 
 
-def _networks(path: Path) -> Iterator[Network]:
+def _networks(path: str) -> Iterator[Network]:
     """Read /proc/PID/net/dev, but for the loopback."""
     for line in lines_of(path)[2:]:
         interface, _, rest = line.partition(":")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from handful.agent.ends import STREAM, Known, Memory, gone, life, now_told
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     # Takes what a container writes to stdout, instead of the store.
     Takes = Callable[[bytes], None]
 
-CHECKPOINT_SECONDS = 1.0
+# Between two checkpoints, and two that are safe from a power cut: so much is read again after one.
+CHECKPOINT_SECONDS, SAFE_SECONDS = 1.0, 10.0
 # Lines that wait in memory for the next checkpoint.
 MOST_UNKEPT = 10_000
 # The key, in a checkpoint, of when an agent first looked here.
@@ -54,8 +55,9 @@ class Collector:
         """Nothing is read yet."""
         self._store, self.rules, self._parts, self._memory = store, rules, parts, memory
         self._readings: dict[str, Reading] = {}
-        self._checkpoint = 0.0
-        self._dirty, self._unkept = False, 0
+        self._checkpoint = self._safe = float("-inf")
+        # The first one says from which boot on what is written counts.
+        self._dirty, self._unkept, self._is_safe = True, 0, False
         self.lines: Counter[tuple[str, str, str]] = Counter()
         self.gaps: Counter[tuple[str, str]] = Counter()
         told = dict(store.known)
@@ -92,8 +94,9 @@ class Collector:
         self._dirty |= count > 0
         self._unkept += count
         if now - self._checkpoint >= CHECKPOINT_SECONDS:
-            if self._dirty:
-                self.checkpoint(now)
+            due = now - self._safe >= SAFE_SECONDS or self._store.is_large
+            if self._dirty or (due and not self._is_safe):
+                self.checkpoint(now, safe=due)
             self._checkpoint = now
             self._store.seal(now, time.strftime("%Y-%m-%dT%H", time.gmtime()))
         elif self._unkept > MOST_UNKEPT:
@@ -111,13 +114,15 @@ class Collector:
         """Whether there is more to be read at once."""
         return any(reading.behind for reading in self._readings.values())
 
-    def checkpoint(self, now: float) -> None:
-        """Write down how far all was read."""
+    def checkpoint(self, now: float, *, safe: bool = True) -> None:
+        """Write down how far all was read; `safe`: also for the case that the power fails."""
         marks = {key: reading.tail.mark for key, reading in self._readings.items()}
         begun = {key: waiting for key, reading in self._readings.items() if (waiting := reading.joiner.waiting)}
-        known: dict[str, Any] = {key: astuple(each) for key, each in self._known.items()}
-        self._store.checkpoint(marks, begun, {**known, SINCE: self._since})
-        self._checkpoint, self._dirty, self._unkept = now, False, 0
+        known: dict[str, Any] = {key: each.told for key, each in self._known.items()}
+        self._store.checkpoint(marks, begun, {**known, SINCE: self._since}, safe=safe)
+        self._checkpoint, self._dirty, self._unkept, self._is_safe = now, False, 0, safe
+        if safe:
+            self._safe = now
 
     def drop(self) -> None:
         """Let go of all files, and write nothing down: the next agent goes on from the last checkpoint."""

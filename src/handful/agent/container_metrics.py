@@ -7,18 +7,19 @@ a container is in `container_label_handful_…`.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from handful.agent.cgroups import cgroup_path, usage
-from handful.agent.exposition import Metric
+from handful.agent.cgroups import group_of, usage
+from handful.agent.exposition import Metric, labels_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from handful.agent.cgroups import Usage
+    from handful.agent.cgroups import Group, Usage
     from handful.agent.containers import Container
 
 HEALTH = MappingProxyType({"healthy": 1.0, "unhealthy": 0.0})
@@ -58,31 +59,61 @@ NETWORK = MappingProxyType({
 })
 
 
-def container_metrics(containers: Iterable[Container], proc: Path, cgroup: Path) -> Iterator[Metric]:
-    """Yield what every running container uses; one that ends meanwhile has no samples."""
-    used = {
-        name: Metric(name, "counter" if kind == "counter" else "gauge", text) for name, (kind, text, _) in USED.items()
-    }
-    network = {
-        name: Metric(name, "counter", f"Cumulative count: {field}.".replace("_", " "))
-        for name, field in NETWORK.items()
-    }
-    seen = Metric("container_last_seen", "gauge", "Last time a container was seen by the exporter.")
-    started = Metric(
-        "container_start_time_seconds", "gauge", "Start time of the container since unix epoch in seconds."
-    )
-    health = Metric("container_health_state", "gauge", "The result of the container's health check.")
-    now = time.time()
-    for container in containers:
-        found = usage(proc, cgroup, container.pid) if container.pid else None
-        if found is None:
-            continue
-        labels = labels_of(container, cgroup_path(proc, container.pid))
-        _add(used, network, found, labels)
-        seen.add(now, **labels)
-        started.add(_seconds(container.started), **labels)
-        health.add(HEALTH.get(container.health), **labels)
-    yield from (*used.values(), *network.values(), seen, started, health)
+@dataclass(frozen=True)
+class Place:
+    """Where a container is told of, and its labels as text: as they are, with `cpu`, and by interface."""
+
+    container: Container
+    group: Group
+    labels: str
+    of_cpu: str
+    of_interface: dict[str, str] = field(default_factory=dict)
+
+
+class ContainerMetrics:
+    """Measures containers; `proc` are the machine's processes, `cgroup` is where cgroups are mounted."""
+
+    def __init__(self, proc: Path, cgroup: Path) -> None:
+        """Nothing is measured yet."""
+        self._proc, self._cgroup = proc, cgroup
+        # What stays the same as long as a container does: finding it out costs more than measuring.
+        self._places: dict[str, Place] = {}
+
+    def __call__(self, containers: Iterable[Container]) -> Iterator[Metric]:
+        """Yield what every running container uses; one that ends meanwhile has no samples."""
+        used = {
+            name: Metric(name, "counter" if kind == "counter" else "gauge", text)
+            for name, (kind, text, _) in USED.items()
+        }
+        network = {
+            name: Metric(name, "counter", f"Cumulative count: {what}.".replace("_", " "))
+            for name, what in NETWORK.items()
+        }
+        seen = Metric("container_last_seen", "gauge", "Last time a container was seen by the exporter.")
+        started = Metric(
+            "container_start_time_seconds", "gauge", "Start time of the container since unix epoch in seconds."
+        )
+        health = Metric("container_health_state", "gauge", "The result of the container's health check.")
+        now = time.time()
+        self._places = {each.id: place for each in containers if each.pid and (place := self._place(each))}
+        for place in self._places.values():
+            found = usage(place.group)
+            if found is not None:
+                _add(used, network, found, place)
+                seen.add_at(place.labels, now)
+                started.add_at(place.labels, _seconds(place.container.started))
+                health.add_at(place.labels, HEALTH.get(place.container.health))
+        yield from (*used.values(), *network.values(), seen, started, health)
+
+    def _place(self, container: Container) -> Place | None:
+        known = self._places.get(container.id)
+        if known is not None and known.container is container:
+            return known
+        group = group_of(self._proc, self._cgroup, container.pid)
+        if group is None:
+            return None
+        labels = labels_of(container, group.path)
+        return Place(container, group, labels_text(labels), labels_text({**labels, "cpu": "total"}))
 
 
 def labels_of(container: Container, path: str) -> dict[str, str]:
@@ -95,13 +126,16 @@ def labels_of(container: Container, path: str) -> dict[str, str]:
     return labels
 
 
-def _add(used: dict[str, Metric], network: dict[str, Metric], found: Usage, labels: dict[str, str]) -> None:
-    for name, (_, _, field) in USED.items():
-        used[name].add_for({**labels, "cpu": "total"} if field == "cpu" else labels, getattr(found, field))
+def _add(used: dict[str, Metric], network: dict[str, Metric], found: Usage, place: Place) -> None:
+    for name, (_, _, what) in USED.items():
+        used[name].add_at(place.of_cpu if what == "cpu" else place.labels, getattr(found, what))
     for each in found.networks:
-        of_interface = {**labels, "interface": each.interface}
-        for name, field in NETWORK.items():
-            network[name].add_for(of_interface, getattr(each, field))
+        labels = place.of_interface.get(each.interface)
+        if labels is None:
+            named = {**labels_of(place.container, place.group.path), "interface": each.interface}
+            labels = place.of_interface[each.interface] = labels_text(named)
+        for name, what in NETWORK.items():
+            network[name].add_at(labels, getattr(each, what))
 
 
 def _seconds(moment: str) -> float | None:

@@ -45,6 +45,13 @@ class Known:
         return None
 
     @property
+    def told(self) -> list[object]:
+        """What a checkpoint holds."""
+        source = self.source
+        names = [source.stack, source.app, source.instance, source.release]
+        return [names, self.started, self.finished, self.whole]
+
+    @property
     def ended(self) -> bool:
         """Whether it does not run, as far as anybody has seen."""
         return self.finished.removesuffix("Z") >= self.started.removesuffix("Z")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Metric:
-    """A metric and its samples: (suffix, labels, value). What cannot be measured is left out, not told as 0.
+    """A metric and its samples: (suffix, labels as text, value). What cannot be measured is left out, not told as 0.
 
     Only a histogram has suffixes: _bucket, _sum, _count.
     """
@@ -20,15 +20,14 @@ class Metric:
     name: str
     kind: Literal["counter", "gauge", "untyped", "histogram"]
     help: str
-    samples: list[tuple[str, Mapping[str, str], float]] = field(default_factory=list)
+    samples: list[tuple[str, str, float]] = field(default_factory=list)
 
     def add(self, value: float | None, **labels: str) -> None:
         """Add a sample; None: it is not known."""
-        if value is not None:
-            self.samples.append(("", labels, value))
+        self.add_at(labels_text(labels), value)
 
-    def add_for(self, labels: Mapping[str, str], value: float | None) -> None:
-        """As `add`, with labels that many samples share: they are written down once."""
+    def add_at(self, labels: str, value: float | None) -> None:
+        """As `add`, with labels as `labels_text` has made them once for many samples."""
         if value is not None:
             self.samples.append(("", labels, value))
 
@@ -37,30 +36,27 @@ class Metric:
         so_far = 0
         for bound, count in zip((*bounds, math.inf), counts, strict=True):
             so_far += count
-            self.samples.append(("_bucket", {**labels, "le": _number(bound)}, so_far))
-        self.samples += [("_sum", labels, total), ("_count", labels, so_far)]
+            self.samples.append(("_bucket", labels_text({**labels, "le": _number(bound)}), so_far))
+        told = labels_text(labels)
+        self.samples += [("_sum", told, total), ("_count", told, so_far)]
 
 
 def text(metrics: Iterable[Metric]) -> str:
     """Return all metrics that have samples; each name once."""
-    metrics = tuple(metrics)
-    # Labels as text; the metrics hold them until the end, so that each is known by its place in memory.
-    lines, written = [], dict[int, str]()
+    lines = []
     for metric in metrics:
         if metric.samples:
-            lines += [f"# HELP {metric.name} {metric.help}", f"# TYPE {metric.name} {metric.kind}"]
-            for suffix, labels, value in metric.samples:
-                told = written.get(id(labels))
-                if told is None:
-                    told = written[id(labels)] = _labels(labels)
-                lines.append(f"{metric.name}{suffix}{told} {_number(value)}")
-    return "".join(f"{line}\n" for line in lines)
+            name = metric.name
+            lines += [f"# HELP {name} {metric.help}\n# TYPE {name} {metric.kind}\n"]
+            lines += [f"{name}{suffix}{labels} {_number(value)}\n" for suffix, labels, value in metric.samples]
+    return "".join(lines)
 
 
-def _labels(labels: Mapping[str, str]) -> str:
+def labels_text(labels: Mapping[str, str]) -> str:
+    """Return labels as they stand behind a name."""
     if not labels:
         return ""
-    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}"
+    return "{" + ",".join([f'{name}="{_escaped(value)}"' for name, value in labels.items()]) + "}"
 
 
 def _escaped(value: str) -> str:
@@ -68,6 +64,8 @@ def _escaped(value: str) -> str:
 
 
 def _number(value: float) -> str:
+    if isinstance(value, int):
+        return str(int(value))
     if math.isinf(value):
         return "+Inf" if value > 0 else "-Inf"
-    return repr(value) if isinstance(value, float) and not value.is_integer() else str(int(value))
+    return str(int(value)) if value.is_integer() else repr(value)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from handful.agent.pieces import unpacked
 from handful.agent.query import Filter, Query
-from handful.agent.store import BEFORE, CHECKPOINT, FRAME_BYTES, read_object
+from handful.agent.store import CHECKPOINT, FRAME_BYTES, read_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,16 +61,14 @@ class Follower:
 
     def _checkpoint(self) -> tuple[tuple[int, int], dict[str, int]]:
         """Return which checkpoint there is, and how many bytes it covers of each file asked for."""
-        # While one is written, the one before it is called otherwise, and is still the one that counts.
-        for path in (self._folder / CHECKPOINT, self._folder / BEFORE):
-            try:
-                told = path.stat()
-            except OSError:
-                continue
-            if sizes := read_object(path).get("sizes"):
-                asked = {name: size for name, size in sizes.items() if self._is_asked(*name.split("/"))}
-                return (told.st_ino, told.st_mtime_ns), asked
-        return (0, 0), {}
+        path = self._folder / CHECKPOINT
+        try:
+            told = path.stat()
+        except OSError:
+            return (0, 0), {}
+        sizes = read_object(path).get("sizes") or {}
+        asked = {name: size for name, size in sizes.items() if self._is_asked(*name.split("/"))}
+        return (told.st_ino, told.st_mtime_ns), asked
 
     def _is_asked(self, stack: str, app: str, _: str) -> bool:
         return stack == self._query.stack and (not self._query.apps or app in self._query.apps)

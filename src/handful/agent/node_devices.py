@@ -7,7 +7,7 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from handful.agent.exposition import Metric
+from handful.agent.exposition import Metric, labels_text
 from handful.agent.proc import lines_of
 
 if TYPE_CHECKING:
@@ -111,10 +111,11 @@ def networks(proc: Path, host: Path) -> Iterator[Metric]:
     up = Metric("node_network_up", "gauge", "Value is 1 if operstate is 'up', 0 otherwise.")
     for line in lines_of(proc / "1/net/dev")[2:]:
         name, _, rest = line.partition(":")
-        numbers = [int(word) for word in rest.split()]
+        numbers = list(map(int, rest.split()))
+        labels = labels_text({"device": name.strip()})
         for metric, value in zip(metrics, numbers, strict=False):
-            metric.add(value, device=name.strip())
-        state = lines_of(host / "sys/class/net" / name.strip() / "operstate")
+            metric.add_at(labels, value)
+        state = lines_of(f"{host}/sys/class/net/{name.strip()}/operstate")
         if state:
-            up.add(float(state[0] == "up"), device=name.strip())
+            up.add_at(labels, float(state[0] == "up"))
     yield from (*metrics, up)

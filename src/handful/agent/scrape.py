@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from handful.agent.container_metrics import container_metrics
+from handful.agent.container_metrics import ContainerMetrics
 from handful.agent.exposition import Metric, text
 from handful.agent.node import node_metrics
 from handful.agent.own_metrics import app_metrics, deploy_metrics, log_metrics, request_metrics
@@ -68,6 +68,7 @@ class Scrape:
     def __init__(self, places: Places, stacks: Stacks, seen: Seen, requests: Requests) -> None:
         """Nothing is measured yet."""
         self._places, self._stacks, self._seen, self._requests = places, stacks, seen, requests
+        self._containers = ContainerMetrics(places.proc, places.cgroup)
         self._began = time.time()
         self.errors: Counter[str] = Counter(dict.fromkeys(PARTS, 0))
 
@@ -77,7 +78,7 @@ class Scrape:
         containers, stacks = tuple(seen.containers.values()), self._stacks.look()
         metrics = [
             *self._some("node", lambda: node_metrics(here.proc, here.host)),
-            *self._some("containers", lambda: container_metrics(containers, here.proc, here.cgroup)),
+            *self._some("containers", lambda: self._containers(containers)),
             *self._some("apps", lambda: chain(app_metrics(stacks, containers), deploy_metrics(stacks))),
             *self._some("apps", lambda: request_metrics(self._requests, stacks)),
             *self._some("apps", lambda: log_metrics(dict(seen.lines), dict(seen.gaps), stacks)),

@@ -4,10 +4,12 @@
     STACK/APP/2026-01-31T12.jsonl.zst    one that is over: frames of some 256 KiB that stand alone
     STACK/APP/2026-01-31T12.idx          where its frames begin, and how many lines of which level each minute has
     .agent/checkpoint                    how far each container was read, which lines had only begun, what was said of
-                                         it, and how long each open file was then; checkpoint.before: the one before it
+                                         it, and how long each open file was then
+    .agent/checkpoint.safe               the same of some seconds ago, when all that it covers was on the disk
 
-What was appended after the last checkpoint is cut off when the next agent begins, and read again from Docker's own
-files: so each line is there once.
+What was appended after the checkpoint is cut off when the next agent begins, and read again from Docker's own files: so
+each line is there once. An agent that was killed has left what it wrote to the kernel: the newest checkpoint counts.
+After a power cut only the safe one does. It is rarer, as waiting for the disk costs more than all other work.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ FRAME_BYTES = 256 * 1024
 OPEN, INDEX = ".jsonl", ".idx"
 # No stack is called so.
 OWN = ".agent"
-CHECKPOINT, BEFORE, LOCK = f"{OWN}/checkpoint", f"{OWN}/checkpoint.before", f"{OWN}/lock"
+CHECKPOINT, SAFE, LOCK = f"{OWN}/checkpoint", f"{OWN}/checkpoint.safe", f"{OWN}/lock"
 # An open file that has become so large is packed before its hour is over.
 MOST_OPEN = 32 * 1024 * 1024
 # An hour that is over is packed when nobody has written to it for so long.
@@ -52,31 +54,37 @@ class Source:
 
 @dataclass
 class Hour:
-    """A file that is written to."""
+    """A file that is written to; `name` is its path below the store's folder."""
 
     path: Path
+    name: str
     size: int = 0
     touched: float = 0.0
     waiting: list[bytes] = field(default_factory=list)
-    # Not yet known to be on the disk.
-    dirty: bool = True
+    # So many bytes are known to be on the disk.
+    safe: int = -1
 
 
 class Store:
-    """The lines of one machine, below a folder; `codec` packs what is over."""
+    """The lines of one machine, below a folder; `codec` packs what is over.
 
-    def __init__(self, folder: Path, codec: Codec) -> None:
+    `boot` is another one after each boot of the machine; "": it is not known.
+    """
+
+    def __init__(self, folder: Path, codec: Codec, boot: str = "") -> None:
         """Cut off what no checkpoint covers. Another agent must not be at work."""
-        self._folder, self._codec = folder, codec
+        self._folder, self._codec, self._boot = folder, codec, boot
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / OWN).mkdir(mode=0o700, exist_ok=True)
-        told = read_object(folder / CHECKPOINT) or read_object(folder / BEFORE)
+        told = read_object(folder / CHECKPOINT)
+        if not boot or told.get("boot") != boot:
+            told = read_object(folder / SAFE)
         marks = _inner(told, "marks")
         self.marks: dict[str, Mark] = {key: Mark(*mark) for key, mark in marks.items() if _is_mark(mark)}
         self.begun: dict[str, dict[str, list[str]]] = _inner(told, "begun")
         self.known: dict[str, Any] = _inner(told, "known")
         self._hours: dict[str, Hour] = {}
-        spoilt = not told and any((folder / name).exists() for name in (CHECKPOINT, BEFORE))
+        spoilt = not told and any((folder / name).exists() for name in (CHECKPOINT, SAFE))
         self._recover(None if spoilt else _inner(told, "sizes"))
 
     def append(self, source: Source, line: Line, level: str, now: float) -> None:
@@ -97,32 +105,36 @@ class Store:
                     file.write(data)
                     hour.size = file.tell()
                 hour.waiting.clear()
-                hour.dirty = True
+
+    @property
+    def is_large(self) -> bool:
+        """Whether a file is to be packed as soon as it is on the disk."""
+        return any(hour.size > MOST_OPEN for hour in self._hours.values())
 
     def checkpoint(
         self, marks: Mapping[str, Mark], begun: Mapping[str, Mapping[str, Sequence[str]]],
-        known: Mapping[str, Any] | None = None,
+        known: Mapping[str, Any] | None = None, *, safe: bool = True,
     ) -> None:
-        """Write down how far each container was read, after all that was appended until now is on the disk.
+        """Write down how far each container was read, after all that was appended until now.
 
         `begun`: lines that have not ended, by container and stream: since when, and what there is of them. `known`:
-        what else the next agent is to know, as JSON.
+        what else the next agent is to know, as JSON. `safe`: all is to be on the disk when this returns.
         """
         self.flush()
-        for hour in self._hours.values():
-            if hour.dirty:
-                _sync(hour.path)
-                hour.dirty = False
         self.marks = dict(marks)
-        sizes = {str(hour.path.relative_to(self._folder)): hour.size for hour in self._hours.values()}
+        sizes = {hour.name: hour.size for hour in self._hours.values()}
         written = {key: [mark.inode, mark.offset, mark.sign] for key, mark in marks.items()}
-        path = self._folder / CHECKPOINT
-        if path.exists():
-            path.replace(self._folder / BEFORE)
-        _put(path, dumps({"marks": written, "begun": begun, "known": known or {}, "sizes": sizes}))
+        told = dumps({"boot": self._boot, "marks": written, "begun": begun, "known": known or {}, "sizes": sizes})
+        if safe:
+            for hour in self._hours.values():
+                if hour.safe != hour.size:
+                    _sync(hour.path)
+                    hour.safe = hour.size
+            _put(self._folder / SAFE, told)
+        _put(self._folder / CHECKPOINT, told, safe=False)
 
     def seal(self, now: float, hour_now: str) -> list[Path]:
-        """Pack an hour that is over, or too large; a checkpoint must have covered it. Return the packed file.
+        """Pack an hour that is over, or too large, once a safe checkpoint has covered it. Return the packed file.
 
         One at a time: logs are not read meanwhile.
 
@@ -130,7 +142,7 @@ class Store:
         """
         for key, hour in self._hours.items():
             over = key.rpartition("/")[2][:HOUR] < hour_now and now - hour.touched > QUIET_SECONDS
-            if (over or hour.size > MOST_OPEN) and not hour.waiting and not hour.dirty:
+            if (over or hour.size > MOST_OPEN) and not hour.waiting and hour.safe == hour.size:
                 del self._hours[key]
                 return [pack(hour.path, self._codec)]
         return []
@@ -143,7 +155,8 @@ class Store:
             while path.with_name(path.name.removesuffix(OPEN) + INDEX).exists():
                 path = self._folder / f"{key}.{number}{OPEN}"
                 number += 1
-            self._hours[key] = Hour(path, path.stat().st_size if path.exists() else 0)
+            name = str(path.relative_to(self._folder))
+            self._hours[key] = Hour(path, name, path.stat().st_size if path.exists() else 0)
         return self._hours[key]
 
     def _recover(self, sizes: Mapping[str, int] | None) -> None:
@@ -160,7 +173,7 @@ class Store:
                 key = name.removesuffix(OPEN)
                 stem = key.rpartition("/")[2]
                 base = f"{key.rpartition('/')[0]}/{stem[:HOUR]}"
-                self._hours[base] = Hour(path, path.stat().st_size)
+                self._hours[base] = Hour(path, name, path.stat().st_size)
 
 
 def pack(path: Path, codec: Codec) -> Path:
@@ -238,13 +251,14 @@ def read_object(path: Path) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def _put(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, also when the power fails."""
+def _put(path: Path, data: bytes, *, safe: bool = True) -> None:
+    """Write a file whole or not at all; `safe`: also when the power fails."""
     fresh = path.with_name(f"{path.name}.new")
     with fresh.open("wb") as file:
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        if safe:
+            os.fsync(file.fileno())
     fresh.replace(path)
 
 

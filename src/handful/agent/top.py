@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from handful.agent.cgroups import usage
+from handful.agent.cgroups import group_of, usage
 from handful.agent.proxy import ask_proxy, labels_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ class Top:
         here = self._places
         used = {
             key: found for key, each in self._containers.look().items()
-            if each.pid and (found := usage(here.proc, here.cgroup, each.pid)) is not None
+            if each.pid and (group := group_of(here.proc, here.cgroup, each.pid)) is not None
+            and (found := usage(group)) is not None
         }
         return Look(time.monotonic(), self._counters(), used, self._requests())
 

@@ -12,12 +12,13 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from handful.agent.cgroups import memory_of
+from handful.agent.cgroups import group_of, memory_of
 from handful.agent.codec import best
 from handful.agent.collect import Collector
 from handful.agent.containers import Containers
 from handful.agent.ends import Memory
 from handful.agent.notice import Notice
+from handful.agent.proc import lines_of
 from handful.agent.requests import Requests
 from handful.agent.retain import Keep, free_share, retain
 from handful.agent.scrape import Places, Scrape, Seen
@@ -107,7 +108,8 @@ class Agent:
         # Before anything is written: it may be what there is no room for.
         self._room.make(self._stacks.look())
         parts = MappingProxyType({PROXY: self._requests.take})
-        collector = Collector(Store(self._logs, best()), {}, parts, self._memory)
+        boot = "".join(lines_of(self._places.proc / "sys/kernel/random/boot_id"))
+        collector = Collector(Store(self._logs, best(), boot), {}, parts, self._memory)
         self._learn(collector)
         notice = Notice(self._folder)
         try:
@@ -149,7 +151,8 @@ class Agent:
         """Look how much memory is in use."""
         self._sampled = time.monotonic()
         for key, each in self._seen.containers.items():
-            if each.pid and (told := memory_of(self._places.proc, self._places.cgroup, each.pid)):
+            group = group_of(self._places.proc, self._places.cgroup, each.pid) if each.pid else None
+            if group is not None and (told := memory_of(group)):
                 self._memory.sample(key, *told)
 
 
