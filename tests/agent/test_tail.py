@@ -77,7 +77,7 @@ def test_what_is_written_comes_once(docker: Docker) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_rotation_and_restarts_lose_nothing(docker: Docker, seed: int) -> None:
-    """Whenever it is read, and whenever the reader is killed and another goes on from the mark, also between two records."""
+    """Whenever it is read, and whenever the reader is killed and another goes on from the mark."""
     chance, found = random.Random(seed), list[int]()  # noqa: S311  # a test
     tail = Tail(docker.path, Mark())
     for _ in range(60):
@@ -90,21 +90,16 @@ def test_rotation_and_restarts_lose_nothing(docker: Docker, seed: int) -> None:
 
 
 def read_or_killed(tail: Tail, docker: Docker, chance: random.Random, found: list[int]) -> Tail:
-    """Read all that is there; now and then the reader is killed after a record, and another goes on from its mark."""
+    """Read all that is there; now and then the reader is killed, and another goes on from its mark."""
     tail.look()
-    while True:
-        nothing = True
-        for record in tail.read():
-            nothing = False
-            found.append(int(record[13:19]))
-            if chance.random() < 0.01:
-                mark = tail.mark
-                tail.close()
-                tail = Tail(docker.path, mark)
-                tail.look()
-                break
-        if nothing:
-            return tail
+    while records := tail.read():
+        found += numbers(records)
+        if chance.random() < 0.2:
+            mark = tail.mark
+            tail.close()
+            tail = Tail(docker.path, mark)
+            tail.look()
+    return tail
 
 
 def test_a_burst_over_all_files_is_a_gap_that_is_counted(docker: Docker) -> None:

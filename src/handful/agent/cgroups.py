@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from handful.agent.proc import lines_of, read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
     from pathlib import Path
 
 # In v1, no limit is a number of this size or more: the largest that fits, in pages.
@@ -92,6 +92,31 @@ def group_of(proc: Path, cgroup: Path, pid: int) -> Group | None:
     return Group(
         paths["memory"], 1, f"{cgroup}/memory{paths['memory']}", _controller(cgroup, paths, "cpu"), account, blocks, network
     )
+
+
+class Groups:
+    """Where containers are told of; that stays the same as long as their processes do, and is found out once."""
+
+    def __init__(self, proc: Path, cgroup: Path) -> None:
+        """Nothing is known yet. See `group_of`."""
+        self._proc, self._cgroup = proc, cgroup
+        self._known: dict[str, tuple[int, Group]] = {}
+
+    def of(self, key: str, pid: int) -> Group | None:
+        """Return where a container is told of, whose process this is (0: none); None when it has ended."""
+        known = self._known.get(key)
+        if known is not None and known[0] == pid:
+            return known[1]
+        self._known.pop(key, None)
+        group = group_of(self._proc, self._cgroup, pid) if pid else None
+        if group is not None:
+            self._known[key] = pid, group
+        return group
+
+    def forget_but(self, keys: Container[str]) -> None:
+        """Forget those that are gone."""
+        for key in [key for key in self._known if key not in keys]:
+            del self._known[key]
 
 
 def usage(group: Group) -> Usage | None:

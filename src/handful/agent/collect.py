@@ -34,7 +34,10 @@ GAP = "lines may be missing here: Docker had removed them before they were read"
 
 @dataclass
 class Reading:
-    """A container whose log is read; `takes`: who is given what it writes to stdout. `behind`: there is more."""
+    """A container whose log is read; `takes`: who is given what it writes to stdout.
+
+    `behind`: there is more; `gaps`: so many of the tail's were told.
+    """
 
     source: Source
     tail: Tail
@@ -42,6 +45,7 @@ class Reading:
     takes: Takes | None
     gone: bool = False
     behind: bool = True
+    gaps: int = 0
 
 
 class Collector:
@@ -79,20 +83,30 @@ class Collector:
         for key in [key for key in self._known if key not in containers and key not in self._readings]:
             self._left(key, self._known.pop(key), now)
 
-    def read(self, now: float, changed: Collection[str] | None = None) -> int:
+    def read(
+        self, now: float, changed: Collection[str] | None = None, lived: Collection[str] | None = None
+    ) -> int:
         """Read what there is, and hand it to the store; return how many lines that were.
 
-        `now` is on a clock that nobody sets. `changed`: the containers that have written; None: any may have.
+        `now` is on a clock that nobody sets. `changed`: the containers that have written; `lived`: those among them
+        that may write to another file now; None: any may.
         """
         count = 0
         for key, reading in tuple(self._readings.items()):
             if changed is None or reading.behind or reading.gone or key in changed:
+                if lived is None or reading.behind or reading.gone or key in lived:
+                    reading.tail.look()
                 found = self._read(key, reading, now)
                 count += found
                 if reading.gone and not found:
                     count += self._ended(key, reading, now)
         self._dirty |= count > 0
         self._unkept += count
+        self._write_down(now)
+        return count
+
+    def _write_down(self, now: float) -> None:
+        """Write a checkpoint when it is time, and pack what is over."""
         if now - self._checkpoint >= CHECKPOINT_SECONDS:
             due = now - self._safe >= SAFE_SECONDS or self._store.is_large
             if self._dirty or (due and not self._is_safe):
@@ -102,7 +116,6 @@ class Collector:
         elif self._unkept > MOST_UNKEPT:
             # So that a flood does not fill the memory.
             self.flush()
-        return count
 
     def flush(self) -> None:
         """Hand all that was read to the kernel: whoever searches finds it."""
@@ -149,34 +162,36 @@ class Collector:
         self._dirty = True
 
     def _read(self, key: str, reading: Reading, now: float) -> int:
-        gaps, count = reading.tail.gaps, 0
-        reading.tail.look()
-        for record in reading.tail.read():
-            count += self._take(reading, record, now)
+        tail, source, count = reading.tail, reading.source, 0
+        records = tail.read()
+        if not records and not tail.behind:
+            # Nothing was written, or the file was emptied.
+            tail.look()
+            records = tail.read()
+        rules = self.rules.get((source.stack, source.app), ())
+        for record in records:
+            if reading.takes is not None and b'"stream":"stdout"' in record[-100:]:
+                reading.takes(record)
+                count += 1
+                continue
+            for line in reading.joiner.feed(record):
+                self._keep(source, line, now, level_of(line.text, rules))
+                count += 1
         # One chunk in each round: there may be more, and others have their turn first.
-        reading.behind = reading.tail.behind
-        if reading.tail.gaps > gaps:
-            self._gap(reading.source, reading.tail.gaps - gaps, now)
+        reading.behind = tail.behind
+        if tail.gaps > reading.gaps:
+            self._gap(source, tail.gaps - reading.gaps, now)
+            reading.gaps = tail.gaps
         if (known := self._known.get(key)) is not None and (read := known.read(behind=reading.behind)) is not known:
             self._known[key], self._dirty = read, True
         return count
 
-    def _take(self, reading: Reading, record: bytes, now: float) -> int:
-        """Keep the lines of a record; return how many."""
-        if reading.takes is not None and b'"stream":"stdout"' in record[-100:]:
-            reading.takes(record)
-            return 1
-        count = 0
-        for line in reading.joiner.feed(record):
-            self._keep(reading.source, line, now)
-            count += 1
-        return count
-
     def _ended(self, key: str, reading: Reading, now: float) -> int:
         """Nothing comes any more: what has begun is all there will be."""
-        rest = list(reading.joiner.end())
+        source, rest = reading.source, list(reading.joiner.end())
+        rules = self.rules.get((source.stack, source.app), ())
         for line in rest:
-            self._keep(reading.source, line, now)
+            self._keep(source, line, now, level_of(line.text, rules))
         reading.tail.close()
         del self._readings[key]
         if (known := self._known.get(key)) is not None:
@@ -189,8 +204,6 @@ class Collector:
         self.gaps[source.stack, source.app] += count
         self._keep(source, Line(now_told(time.time()), STREAM, GAP), now, "warn")
 
-    def _keep(self, source: Source, line: Line, now: float, level: str | None = None) -> None:
-        if level is None:
-            level = level_of(line.text, self.rules.get((source.stack, source.app), ()))
+    def _keep(self, source: Source, line: Line, now: float, level: str) -> None:
         self._store.append(source, line, level, now)
         self.lines[source.stack, source.app, level] += 1

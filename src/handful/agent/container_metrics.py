@@ -71,7 +71,7 @@ class Place:
 
 
 class ContainerMetrics:
-    """Measures containers; `proc` are the machine's processes, `cgroup` is where cgroups are mounted."""
+    """Measures containers. `proc`, `cgroup`: see `group_of`."""
 
     def __init__(self, proc: Path, cgroup: Path) -> None:
         """Nothing is measured yet."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,8 +19,7 @@ except ImportError:
 LONGEST = 1 << 20
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """What a container said at once: `time` as Docker has it (RFC 3339, UTC, nanoseconds), `text` without its newline.
 
     `cut`: it went on for too long, and does so in the next one.
@@ -51,26 +49,25 @@ class Joiner:
         """The lines that have begun and not ended, by stream: since when, and what there is of them."""
         return {stream: (self._began[stream], "".join(parts)) for stream, parts in self._parts.items()}
 
-    def feed(self, record: bytes) -> Iterator[Line]:
+    def feed(self, record: bytes) -> Sequence[Line]:
         """Take one record, without its newline. One that is no record of Docker's is counted in `broken`."""
         try:
             told = loads(record)
-            text, stream, time = (told[key] for key in ("log", "stream", "time"))
+            text, stream, time = told["log"], told["stream"], told["time"]
         except (ValueError, KeyError, TypeError):
             text = stream = time = None
         if not (isinstance(text, str) and isinstance(stream, str) and isinstance(time, str)):
             self.broken += 1
-            return
-        if not self._parts.get(stream) and text.endswith("\n"):
-            yield Line(time, stream, text[:-1])
-            return
+            return ()
+        ends = text.endswith("\n")
+        if ends and stream not in self._parts:
+            return (Line(time, stream, text[:-1]),)
         self._parts.setdefault(stream, []).append(text)
         self._began.setdefault(stream, time)
         self._sizes[stream] = self._sizes.get(stream, 0) + len(text)
-        if text.endswith("\n"):
-            yield self._ended(stream, cut=False)
-        elif self._sizes[stream] >= LONGEST:
-            yield self._ended(stream, cut=True)
+        if ends:
+            return (self._ended(stream, cut=False),)
+        return (self._ended(stream, cut=True),) if self._sizes[stream] >= LONGEST else ()
 
     def end(self) -> Iterator[Line]:
         """Give out what waits: the container has ended in the middle of a line."""

@@ -24,7 +24,7 @@ LIFE, LINES = MOVED_FROM | MOVED_TO | CREATE | DELETE, MODIFY
 # The folder of all containers, as the key of one.
 ALL = ""
 EVENT = struct.Struct("iIII")
-BUFFER_BYTES = 1 << 16
+BUFFER_BYTES, LONGEST_EVENT = 1 << 14, EVENT.size + 256
 # A look at everything is due after so long: what was missed, for whatever reason, is found then.
 WHOLE_SECONDS = 5.0
 
@@ -38,10 +38,13 @@ class Notice:
         self._whole = float("-inf")
         # Those of the last look that have come, begun, ended or gone; None: any may have.
         self.lived: frozenset[str] | None = None
+        # Whether there is something to be told of them.
+        self._stirred = True
 
     def changed(self, now: float) -> frozenset[str] | None:
         """Return the ids of containers that have changed; None: anything may have. `now` is on a clock nobody sets."""
-        life, lines = self._life.events(), self._lines.events()
+        life = self._life.events() if self._stirred else frozenset[str]()
+        lines = self._lines.events()
         if life is None or lines is None or now - self._whole >= WHOLE_SECONDS:
             self._whole, self.lived = now, None
             self._life.add(ALL)
@@ -58,7 +61,7 @@ class Notice:
     def wait(self, seconds: float) -> None:
         """Return when a container has come, begun, ended or gone, or after so long. One of a moment is soon gone."""
         if self._life.file >= 0:
-            select.select([self._life.file], [], [], seconds)
+            self._stirred = bool(select.select([self._life.file], [], [], seconds)[0])
         else:
             time.sleep(seconds)
 
@@ -99,11 +102,16 @@ class Watch:
             at = 0
             while at < len(data):
                 number, mask, _, length = EVENT.unpack_from(data, at)
-                name = data[at + EVENT.size : at + EVENT.size + length].rstrip(b"\0").decode(errors="replace")
                 at += EVENT.size + length
                 if mask & OVERFLOW:
                     return None
-                self._take(number, mask, name, found)
+                key = self._names.get(number, ALL)
+                if key != ALL and not mask & IGNORED:
+                    found.add(key)
+                else:
+                    self._take(number, mask, data[at - length : at], found)
+            if len(data) < BUFFER_BYTES - LONGEST_EVENT:
+                return frozenset(found)
         return None
 
     def close(self) -> None:
@@ -112,16 +120,13 @@ class Watch:
             os.close(self.file)
             self.file = -1
 
-    def _take(self, number: int, mask: int, name: str, found: set[str]) -> None:
-        key = self._names.get(number, ALL)
+    def _take(self, number: int, mask: int, name: bytes, found: set[str]) -> None:
+        """Take what tells of a folder that is gone, or of one that has come."""
         if mask & IGNORED:
-            # The folder is gone; its number is not given again.
-            self._names.pop(number, None)
-            self._numbers.pop(key, None)
-        elif key != ALL:
+            # Its number is not given again.
+            self._numbers.pop(self._names.pop(number, ALL), None)
+        elif key := name.rstrip(b"\0").decode(errors="replace"):
             found.add(key)
-        elif name:
-            found.add(name)
             if mask & CREATE:
                 # Before it is looked into: what is written there meanwhile is told.
-                self.add(name)
+                self.add(key)

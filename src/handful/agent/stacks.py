@@ -6,7 +6,8 @@ Read from handful's own folder; each file again only when it has changed.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -70,22 +71,20 @@ class Stacks:
 
     def look(self) -> tuple[Stack, ...]:
         """Return all stacks that are here."""
+        return tuple(self._whole(stack) for stack in self.settings())
+
+    def settings(self) -> tuple[Stack, ...]:
+        """Return all stacks that are here, with what their handful.yml says, and without apps and deploys."""
         try:
-            folders = sorted(path for path in self._folder.iterdir() if path.is_dir())
+            names = sorted(entry.name for entry in os.scandir(self._folder) if entry.is_dir())
         except OSError:
             return ()
-        return tuple(self._stack(folder) for folder in folders)
+        return tuple(self._read(self._folder / name / "agent.json", _settings) or Stack(name) for name in names)
 
-    def _stack(self, folder: Path) -> Stack:
-        told = self._read(folder / "agent.json", _document) or {}
-        levels = _members(told.get("levels"))
+    def _whole(self, stack: Stack) -> Stack:
+        folder = self._folder / stack.name
         deploys, removed = self._read(folder / "history.jsonl", _history) or ((), {})
-        return Stack(
-            folder.name, str(told.get("machine", "")), str(told.get("private", "")),
-            _number(told.get("days")), _number(told.get("bytes")),
-            {app: rules_of(rules) for app, rules in levels.items()}, dict(self._apps(folder / "apps")),
-            deploys, removed,
-        )
+        return replace(stack, apps=dict(self._apps(folder / "apps")), deploys=deploys, removed=removed)
 
     def _apps(self, folder: Path) -> Iterator[tuple[str, App]]:
         try:
@@ -122,8 +121,13 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _document(path: Path) -> dict[str, Any]:
-    return _object(_text(path))
+def _settings(path: Path) -> Stack:
+    told = _object(_text(path))
+    return Stack(
+        path.parent.name, str(told.get("machine", "")), str(told.get("private", "")),
+        _number(told.get("days")), _number(told.get("bytes")),
+        {app: rules_of(rules) for app, rules in _members(told.get("levels")).items()},
+    )
 
 
 def _object(text: str) -> dict[str, Any]:

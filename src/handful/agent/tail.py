@@ -12,20 +12,20 @@ import zlib
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from io import FileIO
     from pathlib import Path
 
-# At once, so that a log of which much is unread neither fills the memory nor keeps the others waiting.
-CHUNK_BYTES = 1 << 18
+# At once, so that a log of which much is unread neither fills the memory nor keeps the others waiting. Most often there
+# are a few lines, and room for so much more would cost more than reading them.
+CHUNK_BYTES, FEW_BYTES = 1 << 18, 1 << 12
 MOST_SIBLINGS = 100
 SIGN_BYTES = 128
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """Up to where a log was read: the file, by its inode, and how many of its bytes, up to a record's end.
 
     `sign` is made of the file's first bytes: inodes are given again. 0: it was too short for one.
@@ -40,7 +40,7 @@ class Mark:
 class Opened:
     """A file that is read, or waits for its turn."""
 
-    file: BinaryIO
+    file: FileIO
     inode: int
     offset: int
 
@@ -52,8 +52,8 @@ class Tail:
         """Nothing is opened yet. `path` is where Docker writes now; a mark without an inode is before the beginning."""
         self._path, self._mark = path, mark
         self._queue: deque[Opened] = deque()
-        # What was read of the first file, and from where on it was not given out.
-        self._buffer, self._at, self._more = b"", 0, True
+        # The begin of a record whose end was not read yet; and as a text: a Path is looked at more slowly.
+        self._rest, self._more, self._written = b"", True, str(path)
         # Signs of files that were read to their end, by inode, the newest last: when a log is removed file by file,
         # those that are left are no new ones.
         self._read: dict[int, int] = {}
@@ -109,45 +109,46 @@ class Tail:
             self._mark = Mark()
         return found
 
-    def read(self) -> Iterator[bytes]:
-        """Give out records that came since, without their newlines: a chunk of them at most. The mark moves with each.
+    def read(self) -> list[bytes]:
+        """Return records that came since, without their newlines: a chunk of them at most. The mark moves behind them.
 
-        Call it again while it gives something.
+        Call it again while it returns some.
         """
         # Of a container that has not begun there is nothing.
         self._more = bool(self._queue)
         while self._queue:
             opened = self._queue[0]
-            if self._buffer.find(b"\n", self._at) >= 0:
-                yield from self._records(opened)
-                return
-            chunk = opened.file.read(CHUNK_BYTES)
+            chunk = _chunk(opened.file)
             self._more = len(chunk) == CHUNK_BYTES or len(self._queue) > 1
             if chunk:
-                self._buffer, self._at = self._buffer[self._at :] + chunk, 0
+                if records := self._records(opened, chunk):
+                    return records
             elif len(self._queue) == 1:
-                return
+                break
             else:
                 self._remember(opened.inode, opened.file)
                 opened.file.close()
                 self._queue.popleft()
-                self._buffer, self._at = b"", 0
+                self._rest = b""
+        return []
 
     def close(self) -> None:
         """Let go of all files."""
         while self._queue:
             self._queue.popleft().file.close()
 
-    def _records(self, opened: Opened) -> Iterator[bytes]:
+    def _records(self, opened: Opened, chunk: bytes) -> list[bytes]:
+        end = chunk.rfind(b"\n")
+        if end < 0:
+            self._rest += chunk
+            return []
+        whole, self._rest = self._rest + chunk[:end], chunk[end + 1 :]
+        opened.offset += len(whole) + 1
         sign = self._mark.sign if self._mark.inode == opened.inode else 0
-        while (end := self._buffer.find(b"\n", self._at)) >= 0:
-            record = self._buffer[self._at : end]
-            self._at = end + 1
-            opened.offset += len(record) + 1
-            if not sign and opened.offset >= SIGN_BYTES:
-                sign = _sign(opened.file)
-            self._mark = Mark(opened.inode, opened.offset, sign)
-            yield record
+        if not sign and opened.offset >= SIGN_BYTES:
+            sign = _sign(opened.file)
+        self._mark = Mark(opened.inode, opened.offset, sign)
+        return whole.split(b"\n")
 
     def _is_last(self) -> bool:
         """Whether the file that is written to now is the last one that is open: nothing was rotated then."""
@@ -155,7 +156,7 @@ class Tail:
             return False
         opened = self._queue[-1]
         try:
-            told = self._path.stat()
+            told = os.stat(self._written)  # noqa: PTH116  # see there
         except OSError:
             return False
         if told.st_ino != opened.inode:
@@ -171,11 +172,11 @@ class Tail:
             opened.offset = 0
             self._mark = Mark(opened.inode)
             if len(self._queue) == 1:
-                self._buffer, self._at = b"", 0
+                self._rest = b""
 
     def _open(self, inode: int, path: Path) -> bool:
         try:
-            file = path.open("rb")
+            file = path.open("rb", buffering=0)
         except OSError:
             return False
         if os.fstat(file.fileno()).st_ino != inode:
@@ -197,7 +198,7 @@ class Tail:
             # Gone meanwhile.
             return True
 
-    def _remember(self, inode: int, file: BinaryIO) -> None:
+    def _remember(self, inode: int, file: BinaryIO | FileIO) -> None:
         """Keep in mind that a file was read, as long as Docker may keep it."""
         self._read[inode] = _sign(file)
         if len(self._read) > MOST_SIBLINGS:
@@ -227,6 +228,14 @@ class Tail:
         return found[::-1]
 
 
-def _sign(file: BinaryIO) -> int:
+def _chunk(file: FileIO) -> bytes:
+    """Read what comes next, CHUNK_BYTES at most; fewer: it is all there is now."""
+    few = file.read(FEW_BYTES)
+    if len(few) < FEW_BYTES:
+        return few
+    return few + file.read(CHUNK_BYTES - FEW_BYTES)
+
+
+def _sign(file: BinaryIO | FileIO) -> int:
     """Return a number made of a file's first bytes, never 0."""
     return zlib.crc32(os.pread(file.fileno(), SIGN_BYTES, 0)) or 1

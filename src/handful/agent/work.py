@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from handful.agent.cgroups import group_of, memory_of
+from handful.agent.cgroups import Groups, memory_of
 from handful.agent.codec import best
 from handful.agent.collect import Collector
 from handful.agent.containers import Containers
@@ -88,6 +88,7 @@ class Agent:
         self._seen, self._requests, self._memory = Seen(), Requests(), Memory()
         # The thread that answers has its own: what is read and kept is of one thread.
         self.scrape = Scrape(places, Stacks(places.root), self._seen, self._requests)
+        self._groups = Groups(places.proc, places.cgroup)
         self._endpoint = Endpoint(self.scrape, port)
         self._room = Room(logs)
         self._learned = self._sampled = float("-inf")
@@ -106,7 +107,7 @@ class Agent:
     def _collect(self, over: list[int]) -> None:
         """Read logs until `over` is not empty. Raises OSError when something cannot be written."""
         # Before anything is written: it may be what there is no room for.
-        self._room.make(self._stacks.look())
+        self._room.make(self._stacks.settings())
         parts = MappingProxyType({PROXY: self._requests.take})
         boot = "".join(lines_of(self._places.proc / "sys/kernel/random/boot_id"))
         collector = Collector(Store(self._logs, best(), boot), {}, parts, self._memory)
@@ -135,23 +136,24 @@ class Agent:
             self._learn(collector)
         if now - self._sampled >= SAMPLE_SECONDS:
             self._sample()
-        collector.read(now, changed)
+        collector.read(now, changed, notice.lived)
         self._seen.lines, self._seen.gaps = collector.lines, collector.gaps
         if now - self._room.made >= RETAIN_SECONDS:
-            self._room.make(self._stacks.look())
+            self._room.make(self._stacks.settings())
 
     def _learn(self, collector: Collector) -> None:
         """Look at what the stacks say."""
         self._learned = time.monotonic()
-        stacks = self._stacks.look()
+        stacks = self._stacks.settings()
         collector.rules = {(stack.name, app): rules for stack in stacks for app, rules in stack.rules.items()}
         self._endpoint.listen(stack.private for stack in stacks if stack.private)
 
     def _sample(self) -> None:
         """Look how much memory is in use."""
         self._sampled = time.monotonic()
+        self._groups.forget_but(self._seen.containers)
         for key, each in self._seen.containers.items():
-            group = group_of(self._places.proc, self._places.cgroup, each.pid) if each.pid else None
+            group = self._groups.of(key, each.pid)
             if group is not None and (told := memory_of(group)):
                 self._memory.sample(key, *told)
 
