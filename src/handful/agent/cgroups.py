@@ -6,23 +6,24 @@ Names and meanings are cAdvisor's (google/cadvisor), so that public dashboards f
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from handful.agent.proc import lines_of, read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator
+    from collections.abc import Container, Iterator
     from pathlib import Path
 
+Read = Callable[[str], bytes]
 # In v1, no limit is a number of this size or more: the largest that fits, in pages.
 NO_LIMIT = 1 << 60
 NANO, MICRO, HERTZ = 1e9, 1e6, 100.0
 NETWORK_COLUMNS = 16
 
 
-@dataclass(frozen=True)
-class Network:
+class Network(NamedTuple):
     """What went over one interface; counters."""
 
     interface: str
@@ -36,8 +37,7 @@ class Network:
     sent_dropped: int
 
 
-@dataclass(frozen=True)
-class Usage:
+class Usage(NamedTuple):
     """What a container has used or uses; None: this kernel does not tell. Limits are 0 where there are none."""
 
     cpu: float | None = None
@@ -119,10 +119,10 @@ class Groups:
             del self._known[key]
 
 
-def usage(group: Group) -> Usage | None:
-    """Return what a container uses; None when it has ended."""
+def usage(group: Group, read: Read = read) -> Usage | None:
+    """Return what a container uses; None when it has ended. `read` reads a small file of the kernel's."""
     networks = tuple(_networks(group.network))
-    told = _v1(group, networks) if group.version == 1 else _v2(group, networks)
+    told = (_v1 if group.version == 1 else _v2)(group, networks, read)
     # Of a root that has no limits, v2 tells nothing but times.
     return None if told.memory is None and told.cpu is None else told
 
@@ -130,55 +130,55 @@ def usage(group: Group) -> Usage | None:
 def memory_of(group: Group) -> tuple[int, int] | None:
     """Return the memory that counts towards a container's limit, and the limit (0: none); None when it is not known."""
     names = ("usage_in_bytes", "limit_in_bytes") if group.version == 1 else ("current", "max")
-    used, limit = (_number(f"{group.memory}/memory.{name}") for name in names)
+    used, limit = (_number(read, f"{group.memory}/memory.{name}") for name in names)
     return None if used is None or limit is None else (used, 0 if limit >= NO_LIMIT else limit)
 
 
-def _v2(group: Group, networks: tuple[Network, ...]) -> Usage:
+def _v2(group: Group, networks: tuple[Network, ...], read: Read) -> Usage:
     folder = group.memory
-    cpu, memory = _table(f"{folder}/cpu.stat"), _table(f"{folder}/memory.stat")
-    used, inactive = _number(f"{folder}/memory.current"), memory("inactive_file") or 0
-    reads, writes = _io(f"{folder}/io.stat")
+    cpu, memory = _table(read, f"{folder}/cpu.stat"), _table(read, f"{folder}/memory.stat")
+    used, inactive = _number(read, f"{folder}/memory.current"), memory(b"inactive_file") or 0
+    reads, writes = _io(read, f"{folder}/io.stat")
     return Usage(
-        cpu=_part(cpu("usage_usec"), MICRO),
-        cpu_user=_part(cpu("user_usec"), MICRO),
-        cpu_system=_part(cpu("system_usec"), MICRO),
-        periods=cpu("nr_periods"),
-        throttled_periods=cpu("nr_throttled"),
-        throttled=_part(cpu("throttled_usec"), MICRO),
+        cpu=_part(cpu(b"usage_usec"), MICRO),
+        cpu_user=_part(cpu(b"user_usec"), MICRO),
+        cpu_system=_part(cpu(b"system_usec"), MICRO),
+        periods=cpu(b"nr_periods"),
+        throttled_periods=cpu(b"nr_throttled"),
+        throttled=_part(cpu(b"throttled_usec"), MICRO),
         memory=used,
         working_set=None if used is None else max(0, used - inactive),
-        rss=memory("anon"),
-        cache=memory("file"),
-        swap=_number(f"{folder}/memory.swap.current"),
-        memory_limit=_number(f"{folder}/memory.max"),
-        ooms=_table(f"{folder}/memory.events")("oom_kill"),
+        rss=memory(b"anon"),
+        cache=memory(b"file"),
+        swap=_number(read, f"{folder}/memory.swap.current"),
+        memory_limit=_number(read, f"{folder}/memory.max"),
+        ooms=_table(read, f"{folder}/memory.events")(b"oom_kill"),
         read_bytes=reads,
         written_bytes=writes,
         networks=networks,
     )
 
 
-def _v1(group: Group, networks: tuple[Network, ...]) -> Usage:
-    stat, times = _table(f"{group.memory}/memory.stat"), _table(f"{group.account}/cpuacct.stat")
-    periods = _table(f"{group.cpu}/cpu.stat")
-    used, inactive = _number(f"{group.memory}/memory.usage_in_bytes"), stat("total_inactive_file") or 0
-    limit = _number(f"{group.memory}/memory.limit_in_bytes")
-    reads, writes = _blkio(f"{group.blocks}/blkio.throttle.io_service_bytes")
+def _v1(group: Group, networks: tuple[Network, ...], read: Read) -> Usage:
+    stat, times = _table(read, f"{group.memory}/memory.stat"), _table(read, f"{group.account}/cpuacct.stat")
+    periods = _table(read, f"{group.cpu}/cpu.stat")
+    used, inactive = _number(read, f"{group.memory}/memory.usage_in_bytes"), stat(b"total_inactive_file") or 0
+    limit = _number(read, f"{group.memory}/memory.limit_in_bytes")
+    reads, writes = _blkio(read, f"{group.blocks}/blkio.throttle.io_service_bytes")
     return Usage(
-        cpu=_part(_number(f"{group.account}/cpuacct.usage"), NANO),
-        cpu_user=_part(times("user"), HERTZ),
-        cpu_system=_part(times("system"), HERTZ),
-        periods=periods("nr_periods"),
-        throttled_periods=periods("nr_throttled"),
-        throttled=_part(periods("throttled_time"), NANO),
+        cpu=_part(_number(read, f"{group.account}/cpuacct.usage"), NANO),
+        cpu_user=_part(times(b"user"), HERTZ),
+        cpu_system=_part(times(b"system"), HERTZ),
+        periods=periods(b"nr_periods"),
+        throttled_periods=periods(b"nr_throttled"),
+        throttled=_part(periods(b"throttled_time"), NANO),
         memory=used,
         working_set=None if used is None else max(0, used - inactive),
-        rss=stat("total_rss"),
-        cache=stat("total_cache"),
-        swap=stat("total_swap"),
+        rss=stat(b"total_rss"),
+        cache=stat(b"total_cache"),
+        swap=stat(b"total_swap"),
         memory_limit=0 if limit is not None and limit >= NO_LIMIT else limit,
-        ooms=_table(f"{group.memory}/memory.oom_control")("oom_kill"),
+        ooms=_table(read, f"{group.memory}/memory.oom_control")(b"oom_kill"),
         read_bytes=reads,
         written_bytes=writes,
         networks=networks,
@@ -188,22 +188,22 @@ def _v1(group: Group, networks: tuple[Network, ...]) -> Usage:
 def _controller(cgroup: Path, paths: dict[str, str], name: str) -> str:
     """Return the folder of a controller, which may be mounted together with others: cpu,cpuacct."""
     mounts = (f"{cgroup}/{mounted}" for mounted in (name, "cpu,cpuacct", "cpuacct,cpu"))
-    return next((each for each in mounts if os.path.isdir(each)), f"{cgroup}/{name}") + paths.get(name, "/")  # noqa: PTH112  # as lines_of
+    return next((each for each in mounts if os.path.isdir(each)), f"{cgroup}/{name}") + paths.get(name, "/")  # noqa: PTH112  # see proc.py
 
 
-def _table(path: str) -> Callable[[str], int | None]:
+def _table(read: Read, path: str) -> Callable[[bytes], int | None]:
     """Read lines of a word and a number; return what gives the number of a word, if it has one."""
     words = read(path).split()
     found = dict(zip(words[::2], words[1::2], strict=False))
 
-    def number(name: str) -> int | None:
-        value = found.get(name.encode(), b"")
+    def number(name: bytes) -> int | None:
+        value = found.get(name, b"")
         return int(value) if value.isdigit() else None
 
     return number
 
 
-def _number(path: str) -> int | None:
+def _number(read: Read, path: str) -> int | None:
     """Read a number; `max` is 0, as cAdvisor tells it."""
     told = read(path).strip()
     if told.isdigit():
@@ -215,30 +215,30 @@ def _part(value: float | None, whole: float) -> float | None:
     return None if value is None else value / whole
 
 
-def _io(path: str) -> tuple[int | None, int | None]:
+def _io(read: Read, path: str) -> tuple[int | None, int | None]:
     """Read `8:0 rbytes=1 wbytes=2 …`, summed over devices; it is empty before the first one was used."""
-    lines = lines_of(path)
-    if not lines and not os.path.exists(path):  # noqa: PTH110  # as lines_of
+    told = read(path)
+    if not told and not os.path.exists(path):  # noqa: PTH110  # see proc.py
         return None, None
-    words = [word.partition("=") for line in lines for word in line.split()[1:]]
-    reads, writes = (sum(int(value) for name, _, value in words if name == key) for key in ("rbytes", "wbytes"))
+    words = [word.partition(b"=") for word in told.split()]
+    reads, writes = (sum(int(value) for name, _, value in words if name == key) for key in (b"rbytes", b"wbytes"))
     return reads, writes
 
 
-def _blkio(path: str) -> tuple[int | None, int | None]:
+def _blkio(read: Read, path: str) -> tuple[int | None, int | None]:
     """Read `8:0 Read 1`, summed over devices, and a total."""
-    lines = lines_of(path)
-    if not lines:
+    words = read(path).split()
+    if not words:
         return None, None
-    rows = [line.split() for line in lines]
-    reads, writes = (sum(int(row[2]) for row in rows if row[1:2] == [key]) for key in ("Read", "Write"))
+    rows = list(zip(words, words[1:], strict=False))
+    reads, writes = (sum(int(value) for name, value in rows if name == key) for key in (b"Read", b"Write"))
     return reads, writes
 
 
 def _networks(path: str) -> Iterator[Network]:
     """Read /proc/PID/net/dev, but for the loopback."""
     for line in lines_of(path)[2:]:
-        interface, _, rest = line.partition(":")
-        numbers = [int(word) for word in rest.split() if word.isdecimal()]
-        if interface.strip() != "lo" and len(numbers) >= NETWORK_COLUMNS:
-            yield Network(interface.strip(), *numbers[:4], *numbers[8:12])
+        interface, _, rest = line.strip().partition(":")
+        numbers = rest.split()
+        if interface != "lo" and len(numbers) >= NETWORK_COLUMNS:
+            yield Network(interface, *map(int, numbers[:4] + numbers[8:12]))

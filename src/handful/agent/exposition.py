@@ -48,7 +48,10 @@ def text(metrics: Iterable[Metric]) -> str:
         if metric.samples:
             name = metric.name
             lines += [f"# HELP {name} {metric.help}\n# TYPE {name} {metric.kind}\n"]
-            lines += [f"{name}{suffix}{labels} {_number(value)}\n" for suffix, labels, value in metric.samples]
+            lines += [
+                f"{name}{suffix}{labels} {value if value.__class__ is int else _number(value)}\n"
+                for suffix, labels, value in metric.samples
+            ]
     return "".join(lines)
 
 

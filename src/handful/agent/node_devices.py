@@ -38,6 +38,9 @@ DISK = (
     ("write_time_seconds_total", 1 / MILLI),
     ("io_now", 1), ("io_time_seconds_total", 1 / MILLI), ("io_time_weighted_seconds_total", 1 / MILLI),
 )
+# One end of a container's cable: which one's, nobody can tell from its name, and the next container has another. What goes
+# over it is told of the container.
+NO_INTERFACE = "veth"
 NETWORK = ("bytes", "packets", "errs", "drop", "fifo", "frame", "compressed", "multicast")
 SENT = ("bytes", "packets", "errs", "drop", "fifo", "colls", "carrier", "compressed")
 
@@ -105,17 +108,19 @@ def disks(proc: Path) -> Iterator[Metric]:
 
 
 def networks(proc: Path, host: Path) -> Iterator[Metric]:
-    """Yield what went over each interface of the machine, and whether it is up."""
+    """Yield what went over each interface of the machine, and whether it is up; see NO_INTERFACE."""
     told = [f"receive_{name}" for name in NETWORK] + [f"transmit_{name}" for name in SENT]
     metrics = [Metric(f"node_network_{name}_total", "counter", f"Network device statistic {name}.") for name in told]
     up = Metric("node_network_up", "gauge", "Value is 1 if operstate is 'up', 0 otherwise.")
     for line in lines_of(proc / "1/net/dev")[2:]:
-        name, _, rest = line.partition(":")
+        name, _, rest = line.strip().partition(":")
+        if name.startswith(NO_INTERFACE):
+            continue
         numbers = list(map(int, rest.split()))
-        labels = labels_text({"device": name.strip()})
+        labels = labels_text({"device": name})
         for metric, value in zip(metrics, numbers, strict=False):
             metric.add_at(labels, value)
-        state = lines_of(f"{host}/sys/class/net/{name.strip()}/operstate")
+        state = lines_of(f"{host}/sys/class/net/{name}/operstate")
         if state:
             up.add_at(labels, float(state[0] == "up"))
     yield from (*metrics, up)

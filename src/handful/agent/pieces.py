@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from handful.agent.codec import codec_of
+from handful.agent.minutes import Counted, Minutes, beside
 from handful.agent.query import Query
 from handful.agent.store import FRAME_BYTES, HOUR, INDEX, OPEN, read_object
 
@@ -76,8 +77,17 @@ class Pieces:
             for packed in _packed(path) if path.suffix == OPEN else ():
                 yield from self._frames(packed)
 
-    def minutes(self, path: Path) -> dict[str, dict[str, int]]:
-        """Return how many lines of which level each minute of a packed file has."""
+    def minutes(self, path: Path) -> Minutes:
+        """Return how many lines of which level each minute of a file has."""
+        if path.suffix == OPEN:
+            counted = Counted.of(read_object(beside(path)))
+            try:
+                counted.go_on(path)
+            except FileNotFoundError:
+                # Packed since it was listed.
+                path = next(_packed(path), path)
+            else:
+                return counted.minutes
         minutes = self._index(path).get("minutes")
         return minutes if isinstance(minutes, dict) else {}
 

@@ -10,9 +10,9 @@ import heapq
 from typing import TYPE_CHECKING, Any
 
 from handful.agent.lines import loads
+from handful.agent.minutes import MINUTE, Minutes, add, count
 from handful.agent.pieces import Pieces
 from handful.agent.query import Filter, Query
-from handful.agent.store import MINUTE, OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,21 +60,20 @@ class Search:
                 break
         return kept
 
-    def counts(self) -> dict[str, dict[str, int]]:
+    def counts(self) -> Minutes:
         """Return how many lines of which level each minute has: by the indexes alone, where nothing else is asked."""
-        found: dict[str, dict[str, int]] = {}
+        found = Minutes()
         query = self._query
         simple = not (query.grep or query.regex or query.release or query.instance)
         simple = simple and all(_whole_minute(moment) for moment in (query.since, query.until))
         for path in self._pieces.files():
-            if simple and path.suffix != OPEN:
-                for minute, levels in self._pieces.minutes(path).items():
-                    if query.since[:MINUTE] <= minute < query.until[:MINUTE]:
-                        _add(found, minute, levels, query)
+            if simple:
+                minutes, since, until = self._pieces.minutes(path), query.since[:MINUTE], query.until[:MINUTE]
+                here = {minute: levels for minute, levels in minutes.items() if since <= minute < until}
+                add(found, _of_levels(here, query) if query.levels else here)
             else:
                 for piece in self._pieces.of(path):
-                    for moment, record in self._filter.records(piece.read(), piece.app):
-                        _add(found, moment[:MINUTE], {loads(record)["l"]: 1}, query)
+                    count((loads(record) for _, record in self._filter.records(piece.read(), piece.app)), found)
         return dict(sorted(found.items()))
 
     def _newest(self, hour: str, count: int) -> list[bytes]:
@@ -102,7 +101,7 @@ def last(folder: Path, query: Query, count: int) -> list[dict[str, Any]]:
     return [loads(record) for record in Search(folder, query).last(count)]
 
 
-def counts(folder: Path, query: Query) -> dict[str, dict[str, int]]:
+def counts(folder: Path, query: Query) -> Minutes:
     """Return how many lines that fit of which level each minute has. Raises TooSlow, re.error."""
     return Search(folder, query).counts()
 
@@ -112,8 +111,7 @@ def _whole_minute(moment: str) -> bool:
     return not moment[MINUTE:].strip(":0.Z")
 
 
-def _add(found: dict[str, dict[str, int]], minute: str, levels: dict[str, int], query: Query) -> None:
-    for level, count in levels.items():
-        if not query.levels or level in query.levels:
-            here = found.setdefault(minute, {})
-            here[level] = here.get(level, 0) + count
+def _of_levels(minutes: Minutes, query: Query) -> Minutes:
+    """Leave out other levels, and minutes that have none then."""
+    told = {each: {level: levels[level] for level in levels if level in query.levels} for each, levels in minutes.items()}
+    return {minute: levels for minute, levels in told.items() if levels}

@@ -3,6 +3,7 @@
     STACK/APP/2026-01-31T12.jsonl        the hour that is written to: one JSON object a line
     STACK/APP/2026-01-31T12.jsonl.zst    one that is over: frames of some 256 KiB that stand alone
     STACK/APP/2026-01-31T12.idx          where its frames begin, and how many lines of which level each minute has
+    STACK/APP/2026-01-31T12.minutes      of an open one: see minutes.py
     .agent/checkpoint                    how far each container was read, which lines had only begun, what was said of
                                          it, and how long each open file was then
     .agent/checkpoint.safe               the same of some seconds ago, when all that it covers was on the disk
@@ -15,11 +16,13 @@ After a power cut only the safe one does. It is rarer, as waiting for the disk c
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from handful.agent.codec import dumps
 from handful.agent.lines import loads
+from handful.agent.minutes import Counted, Minutes, beside, count, records_of
 from handful.agent.tail import Mark
 
 if TYPE_CHECKING:
@@ -39,7 +42,9 @@ CHECKPOINT, SAFE, LOCK = f"{OWN}/checkpoint", f"{OWN}/checkpoint.safe", f"{OWN}/
 MOST_OPEN = 32 * 1024 * 1024
 # An hour that is over is packed when nobody has written to it for so long.
 QUIET_SECONDS = 120.0
-HOUR, MINUTE = len("2026-01-31T12"), len("2026-01-31T12:00")
+HOUR = len("2026-01-31T12")
+# What has been written to a file since its lines were counted, before they are again.
+COUNT_BYTES = 128 * 1024
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,9 @@ class Hour:
     size: int = 0
     touched: float = 0.0
     waiting: list[bytes] = field(default_factory=list)
-    # So many bytes are known to be on the disk.
+    # So many bytes are known to be on the disk; of so many, the lines were counted.
     safe: int = -1
+    counted: int = 0
 
 
 class Store:
@@ -130,6 +136,8 @@ class Store:
                 if hour.safe != hour.size:
                     _sync(hour.path)
                     hour.safe = hour.size
+                if hour.size - hour.counted > COUNT_BYTES:
+                    _count(hour)
             _put(self._folder / SAFE, told)
         _put(self._folder / CHECKPOINT, told, safe=False)
 
@@ -165,38 +173,39 @@ class Store:
             name = str(path.relative_to(self._folder))
             if path.with_name(path.name.removesuffix(OPEN) + INDEX).exists():
                 # Packed, and killed before the open one went.
-                path.unlink()
+                _remove(path)
             elif sizes is not None and name not in sizes:
-                path.unlink()
+                _remove(path)
             else:
                 os.truncate(path, _whole_lines(path) if sizes is None else min(sizes[name], path.stat().st_size))
                 key = name.removesuffix(OPEN)
                 stem = key.rpartition("/")[2]
                 base = f"{key.rpartition('/')[0]}/{stem[:HOUR]}"
                 self._hours[base] = Hour(path, name, path.stat().st_size)
+                if Counted.of(read_object(beside(path))).size > self._hours[base].size:
+                    # Of lines that were cut off.
+                    beside(path).unlink()
 
 
 def pack(path: Path, codec: Codec) -> Path:
     """Pack an hour's file into frames with an index, and remove it; whoever is killed meanwhile leaves one of both."""
     stem = path.name.removesuffix(OPEN)
     packed = path.with_name(f"{stem}{OPEN}.{codec.ending}")
-    fresh, offset, frames, minutes = packed.with_suffix(".new"), 0, list[list[Any]](), dict[str, dict[str, int]]()
+    fresh, offset, frames, minutes = packed.with_suffix(".new"), 0, list[list[Any]](), Minutes()
     with fresh.open("wb") as file:
         for block in _blocks(path):
             frame = codec.pack(block)
-            records = list(_records(block))
+            records = list(records_of(block))
             times = [record["t"] for record in records] or [""]
             frames.append([offset, len(frame), min(times), max(times), len(records)])
-            for record in records:
-                levels = minutes.setdefault(record["t"][:MINUTE], {})
-                levels[record["l"]] = levels.get(record["l"], 0) + 1
+            count(records, minutes)
             file.write(frame)
             offset += len(frame)
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(packed)
     _put(path.with_name(f"{stem}{INDEX}"), dumps({"frames": frames, "minutes": minutes, "bytes": path.stat().st_size}))
-    path.unlink()
+    _remove(path)
     return packed
 
 
@@ -209,15 +218,20 @@ def _appended(path: Path) -> BinaryIO:
         return path.open("ab")
 
 
-def _records(block: bytes) -> Iterator[dict[str, Any]]:
-    """Yield what can be read of a block's records: what a disk has spoilt is in no count."""
-    for record in block.splitlines():
-        try:
-            told = loads(record)
-        except ValueError:
-            continue
-        if isinstance(told, dict) and {"t", "l"} <= told.keys():
-            yield told
+def _count(hour: Hour) -> None:
+    """Write down how many lines its minutes have. What somebody has removed has none."""
+    path = beside(hour.path)
+    counted = Counted.of(read_object(path))
+    with suppress(FileNotFoundError):
+        counted.go_on(hour.path, hour.size)
+        _put(path, dumps({"size": counted.size, "minutes": counted.minutes}), safe=False)
+    hour.counted = hour.size
+
+
+def _remove(path: Path) -> None:
+    """Remove a file that was written to."""
+    beside(path).unlink(missing_ok=True)
+    path.unlink()
 
 
 def _whole_lines(path: Path) -> int:

@@ -1,0 +1,85 @@
+"""How many lines of which level does each minute have? Counted once: whoever asks needs not read the lines again.
+
+    STACK/APP/2026-01-31T12.minutes      of the hour that is written to: up to which byte it was counted, and what
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from handful.agent.lines import loads
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+# By minute (2026-01-31T12:00), by level.
+Minutes = dict[str, dict[str, int]]
+ENDING, MINUTE = ".minutes", len("2026-01-31T12:00")
+BLOCK_BYTES = 256 * 1024
+
+
+@dataclass
+class Counted:
+    """What was counted of a file: its first `size` bytes."""
+
+    size: int = 0
+    minutes: Minutes = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Counted:
+        """Return what somebody has written down; what is damaged was not counted."""
+        match told:
+            case {"size": int(size), "minutes": dict(minutes)}:
+                return cls(size, minutes)
+        return cls()
+
+    def go_on(self, path: Path, end: int | None = None) -> None:
+        """Count what has come since, up to `end`, or to the end of its last whole line. Raises FileNotFoundError."""
+        with path.open("rb") as file:
+            file.seek(self.size)
+            while (end is None or self.size < end) and (lines := file.readlines(BLOCK_BYTES)):
+                block = b"".join(lines)[: None if end is None else end - self.size]
+                whole = block if block.endswith(b"\n") else block[: block.rfind(b"\n") + 1]
+                count(records_of(whole), self.minutes)
+                self.size += len(whole)
+                if len(whole) < len(block):
+                    break
+
+
+def count(records: Iterable[dict[str, Any]], minutes: Minutes) -> None:
+    """Add lines to what was counted."""
+    for record in records:
+        minute, level = record["t"][:MINUTE], record["l"]
+        levels = minutes.get(minute)
+        if levels is None:
+            levels = minutes[minute] = {}
+        levels[level] = levels.get(level, 0) + 1
+
+
+def add(minutes: Minutes, more: Minutes) -> None:
+    """Add what was counted of another file."""
+    for minute, levels in more.items():
+        here = minutes.get(minute)
+        if here is None:
+            minutes[minute] = dict(levels)
+        else:
+            for level, number in levels.items():
+                here[level] = here.get(level, 0) + number
+
+
+def records_of(block: bytes) -> Iterator[dict[str, Any]]:
+    """Yield what can be read of a block's records: what a disk has spoilt is in no count."""
+    for record in block.splitlines():
+        try:
+            told = loads(record)
+        except ValueError:
+            continue
+        if isinstance(told, dict) and {"t", "l"} <= told.keys():
+            yield told
+
+
+def beside(path: Path) -> Path:
+    """Return where it is written down what was counted of a file that is written to."""
+    return path.with_suffix(ENDING)
