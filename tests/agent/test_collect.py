@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,9 +148,9 @@ def test_who_cannot_look_has_not_seen_that_they_are_gone(docker: Docker, tmp_pat
     agent = Agent(docker, tmp_path / "logs")
     write(log, "first", 1)
     agent.turn(0.0)
-    for broken in ("iterdir", "read_bytes"):
+    for place, broken in ((os, "listdir"), (Path, "read_bytes")):
         with monkeypatch.context() as context:
-            context.setattr(Path, broken, refuse)
+            context.setattr(place, broken, refuse)
             (docker.folder / ("a" * 64) / "config.v2.json").touch()
             agent.turn(2.0)
     write(log, "second", 2)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from handful.agent.proc import lines_of, read
@@ -87,11 +88,10 @@ def group_of(proc: Path, cgroup: Path, pid: int) -> Group | None:
     # On a hybrid machine v2 is there as well, and has no controllers.
     if "memory" not in paths:
         path = paths.get("", "/")
-        return Group(path, 2, *([f"{cgroup}{path}"] * 4), network)
-    account, blocks = (_controller(cgroup, paths, name) for name in ("cpuacct", "blkio"))
-    return Group(
-        paths["memory"], 1, f"{cgroup}/memory{paths['memory']}", _controller(cgroup, paths, "cpu"), account, blocks, network
-    )
+        folder = f"{cgroup}{path}"
+        return Group(path, 2, folder, folder, folder, folder, network)
+    cpu, account, blocks = (_controller(cgroup, paths, name) for name in ("cpu", "cpuacct", "blkio"))
+    return Group(paths["memory"], 1, f"{cgroup}/memory{paths['memory']}", cpu, account, blocks, network)
 
 
 class Groups:
@@ -230,7 +230,7 @@ def _blkio(read: Read, path: str) -> tuple[int | None, int | None]:
     words = read(path).split()
     if not words:
         return None, None
-    rows = list(zip(words, words[1:], strict=False))
+    rows = list(pairwise(words))
     reads, writes = (sum(int(value) for name, value in rows if name == key) for key in (b"Read", b"Write"))
     return reads, writes
 

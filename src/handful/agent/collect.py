@@ -36,7 +36,8 @@ GAP = "lines may be missing here: Docker had removed them before they were read"
 class Reading:
     """A container whose log is read; `takes`: who is given what it writes to stdout.
 
-    `behind`: there is more; `gaps`: so many of the tail's were told.
+    `gone`: the container is; `ended`: it does not run; `behind`: there is more.
+    `gaps`: so many of the tail's were told.
     """
 
     source: Source
@@ -44,8 +45,14 @@ class Reading:
     joiner: Joiner
     takes: Takes | None
     gone: bool = False
+    ended: bool = False
     behind: bool = True
     gaps: int = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it is its turn in each round."""
+        return self.behind or self.gone or self.tail.much
 
 
 class Collector:
@@ -59,6 +66,8 @@ class Collector:
         """Nothing is read yet."""
         self._store, self.rules, self._parts, self._memory = store, rules, parts, memory
         self._readings: dict[str, Reading] = {}
+        # Whose turn it is in each round, and who has written since their turn.
+        self._busy, self._changed = set[str](), set[str]()
         self._checkpoint = self._safe = float("-inf")
         # The first one says from which boot on what is written counts.
         self._dirty, self._unkept, self._is_safe = True, 0, False
@@ -75,11 +84,14 @@ class Collector:
                 tail = Tail(container.log, self._store.marks.get(key, Mark()))
                 joiner = Joiner(self._store.begun.get(key, {}))
                 self._readings[key] = Reading(container.source, tail, joiner, self._parts.get(container.part))
+                self._busy.add(key)
                 # One of a moment may be gone when it is its turn.
                 tail.look()
             self._live(key, container, now)
         for key, reading in self._readings.items():
             reading.gone = key not in containers
+            if reading.gone:
+                self._busy.add(key)
         for key in [key for key in self._known if key not in containers and key not in self._readings]:
             self._left(key, self._known.pop(key), now)
 
@@ -88,22 +100,39 @@ class Collector:
     ) -> int:
         """Read what there is, and hand it to the store; return how many lines that were.
 
-        `now` is on a clock that nobody sets. `changed`: the containers that have written; `lived`: those among them
-        that may write to another file now; None: any may.
+        `now` is on a clock that nobody sets. `changed`: the containers that have written; `lived`: those that may
+        write to another file now; None: any may.
         """
         count = 0
-        for key, reading in tuple(self._readings.items()):
-            if changed is None or reading.behind or reading.gone or key in changed:
-                if lived is None or reading.behind or reading.gone or key in lived:
-                    reading.tail.look()
-                found = self._read(key, reading, now)
-                count += found
-                if reading.gone and not found:
-                    count += self._ended(key, reading, now)
+        for key in self._turn(now, changed, lived):
+            reading = self._readings[key]
+            if lived is None or reading.is_busy or key in lived:
+                reading.tail.look()
+            found = self._read(key, reading, now)
+            count += found
+            if reading.is_busy:
+                self._busy.add(key)
+            else:
+                self._busy.discard(key)
+            if reading.gone and not found:
+                count += self._ended(key, reading, now)
         self._dirty |= count > 0
         self._unkept += count
         self._write_down(now)
         return count
+
+    def _turn(self, now: float, changed: Collection[str] | None, lived: Collection[str] | None) -> list[str]:
+        """Return whose turn it is: who writes much, or may write to another file; the others before a checkpoint.
+
+        Nobody sees their lines before that, and two lines at once cost little more than one.
+        """
+        if changed is None or lived is None:
+            self._changed.clear()
+            return list(self._readings)
+        self._changed.update(changed)
+        keys = self._busy.union(lived, self._changed if now - self._checkpoint >= CHECKPOINT_SECONDS else ())
+        self._changed -= keys
+        return [key for key in keys if key in self._readings]
 
     def _write_down(self, now: float) -> None:
         """Write a checkpoint when it is time, and pack what is over."""
@@ -125,7 +154,7 @@ class Collector:
     @property
     def behind(self) -> bool:
         """Whether there is more to be read at once."""
-        return any(reading.behind for reading in self._readings.values())
+        return any(self._readings[key].behind for key in self._busy)
 
     def checkpoint(self, now: float, *, safe: bool = True) -> None:
         """Write down how far all was read; `safe`: also for the case that the power fails."""
@@ -145,12 +174,12 @@ class Collector:
     def _live(self, key: str, container: Container, now: float) -> None:
         """Say what is new of a container's life."""
         known = self._known.get(key)
-        if known is not None and (known.started, known.finished) == (container.started, container.finished):
-            return
-        for line, level in life(known, container, self._memory, self._since):
-            self._keep(container.source, line, now, level)
-        self._known[key] = Known(container.source, container.started, container.finished)
-        self._dirty = True
+        if known is None or (known.started, known.finished) != (container.started, container.finished):
+            for line, level in life(known, container, self._memory, self._since):
+                self._keep(container.source, line, now, level)
+            self._known[key] = known = Known(container.source, container.started, container.finished)
+            self._dirty = True
+        self._readings[key].ended = known.ended
 
     def _left(self, key: str, known: Known, now: float) -> None:
         """Say of a container that is gone what was not seen of it."""
@@ -182,7 +211,7 @@ class Collector:
         if tail.gaps > reading.gaps:
             self._gap(source, tail.gaps - reading.gaps, now)
             reading.gaps = tail.gaps
-        if (known := self._known.get(key)) is not None and (read := known.read(behind=reading.behind)) is not known:
+        if reading.ended and (read := self._known[key].read(behind=reading.behind)) is not self._known[key]:
             self._known[key], self._dirty = read, True
         return count
 
@@ -194,6 +223,7 @@ class Collector:
             self._keep(source, line, now, level_of(line.text, rules))
         reading.tail.close()
         del self._readings[key]
+        self._busy.discard(key)
         if (known := self._known.get(key)) is not None:
             # To its end, whether or not it was seen how it ended.
             self._known[key] = replace(known, whole=True)

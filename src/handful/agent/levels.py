@@ -36,7 +36,7 @@ def level_of(text: str, rules: Sequence[tuple[str, str]] = ()) -> str:
         if words in text:
             return level
     head = text[:HEAD]
-    if head.lstrip().startswith("{") and (found := JSON_LEVEL.search(text)):
+    if head.lstrip()[:1] == "{" and (found := JSON_LEVEL.search(text)):
         return WORDS.get(found[1].lower(), "")
     if found := PREFIX.search(head):
         return WORDS[next(word for word in found.groups() if word).lower()]

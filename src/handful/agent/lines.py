@@ -47,6 +47,8 @@ class Joiner:
     @property
     def waiting(self) -> dict[str, tuple[str, str]]:
         """The lines that have begun and not ended, by stream: since when, and what there is of them."""
+        if not self._parts:
+            return {}
         return {stream: (self._began[stream], "".join(parts)) for stream, parts in self._parts.items()}
 
     def feed(self, record: bytes) -> Sequence[Line]:

@@ -38,8 +38,8 @@ DISK = (
     ("write_time_seconds_total", 1 / MILLI),
     ("io_now", 1), ("io_time_seconds_total", 1 / MILLI), ("io_time_weighted_seconds_total", 1 / MILLI),
 )
-# One end of a container's cable: which one's, nobody can tell from its name, and the next container has another. What goes
-# over it is told of the container.
+# One end of a container's cable: which one's, nobody can tell from its name, and the next container has another. What
+# goes over it is told of the container.
 NO_INTERFACE = "veth"
 NETWORK = ("bytes", "packets", "errs", "drop", "fifo", "frame", "compressed", "multicast")
 SENT = ("bytes", "packets", "errs", "drop", "fifo", "colls", "carrier", "compressed")
@@ -66,15 +66,13 @@ def filesystems(proc: Path, host: Path) -> Iterator[Metric]:
 def _mounts(path: Path) -> Iterator[tuple[str, str, str, str, str]]:
     """Yield (device, place, type, options, MAJOR:MINOR) of what is mounted; of two in one place, the upper one."""
     found = {}
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
+    for line in lines_of(path):
         first, _, second = line.partition(" - ")
         words, more = first.split(), second.split()
+        if NO_TYPE.fullmatch(more[0]):
+            continue
         place = ESCAPED.sub(lambda found: chr(int(found[1], 8)), words[4])
-        if not NO_TYPE.fullmatch(more[0]) and not NO_PLACE.match(place):
+        if not NO_PLACE.match(place):
             found[place] = (more[1], place, more[0], words[5], words[2])
     yield from found.values()
 

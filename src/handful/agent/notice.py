@@ -91,7 +91,7 @@ class Watch:
 
     def events(self) -> frozenset[str] | None:
         """Return whose files have changed, those that have come or gone among them; None when that is not known."""
-        found = set[str]()
+        found, names, unpack, size = set[str](), self._names, EVENT.unpack_from, EVENT.size
         while self.file >= 0:
             try:
                 data = os.read(self.file, BUFFER_BYTES)
@@ -99,18 +99,18 @@ class Watch:
                 return frozenset(found)
             except OSError:
                 return None
-            at = 0
-            while at < len(data):
-                number, mask, _, length = EVENT.unpack_from(data, at)
-                at += EVENT.size + length
+            at, end = 0, len(data)
+            while at < end:
+                number, mask, _, length = unpack(data, at)
+                at += size + length
                 if mask & OVERFLOW:
                     return None
-                key = self._names.get(number, ALL)
-                if key != ALL and not mask & IGNORED:
+                key = names.get(number, ALL)
+                if key and not mask & IGNORED:
                     found.add(key)
                 else:
                     self._take(number, mask, data[at - length : at], found)
-            if len(data) < BUFFER_BYTES - LONGEST_EVENT:
+            if end < BUFFER_BYTES - LONGEST_EVENT:
                 return frozenset(found)
         return None
 

@@ -113,5 +113,8 @@ def _whole_minute(moment: str) -> bool:
 
 def _of_levels(minutes: Minutes, query: Query) -> Minutes:
     """Leave out other levels, and minutes that have none then."""
-    told = {each: {level: levels[level] for level in levels if level in query.levels} for each, levels in minutes.items()}
-    return {minute: levels for minute, levels in told.items() if levels}
+    found = Minutes()
+    for minute, levels in minutes.items():
+        if asked := {level: number for level, number in levels.items() if level in query.levels}:
+            found[minute] = asked
+    return found

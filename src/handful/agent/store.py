@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from handful.agent.codec import dumps
 from handful.agent.lines import loads
@@ -106,10 +106,7 @@ class Store:
         """Hand what waits to the kernel: whoever follows sees it."""
         for hour in self._hours.values():
             if hour.waiting:
-                data = b"".join(hour.waiting)
-                with _appended(hour.path) as file:
-                    file.write(data)
-                    hour.size = file.tell()
+                hour.size = _append(hour.path, b"".join(hour.waiting))
                 hour.waiting.clear()
 
     @property
@@ -209,13 +206,25 @@ def pack(path: Path, codec: Codec) -> Path:
     return packed
 
 
-def _appended(path: Path) -> BinaryIO:
-    """Open a file to write at its end; its folder may be new, or may have been removed by somebody."""
+def _append(path: Path, data: bytes) -> int:
+    """Write at the end of a file, and return how long it is then; its folder may have been removed by somebody."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
     try:
-        return path.open("ab")
+        file = os.open(path, flags, 0o600)
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("ab")
+        file = os.open(path, flags, 0o600)
+    try:
+        _write(file, data)
+        return os.lseek(file, 0, os.SEEK_CUR)
+    finally:
+        os.close(file)
+
+
+def _write(file: int, data: bytes) -> None:
+    written = 0
+    while written < len(data):
+        written += os.write(file, data[written:] if written else data)
 
 
 def _count(hour: Hour) -> None:
@@ -267,13 +276,15 @@ def read_object(path: Path) -> dict[str, Any]:
 
 def _put(path: Path, data: bytes, *, safe: bool = True) -> None:
     """Write a file whole or not at all; `safe`: also when the power fails."""
-    fresh = path.with_name(f"{path.name}.new")
-    with fresh.open("wb") as file:
-        file.write(data)
-        file.flush()
+    fresh = f"{path}.new"
+    file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        _write(file, data)
         if safe:
-            os.fsync(file.fileno())
-    fresh.replace(path)
+            os.fsync(file)
+    finally:
+        os.close(file)
+    os.replace(fresh, path)  # noqa: PTH105  # each second: a Path costs as much as the rest
 
 
 def _sync(path: Path) -> None:

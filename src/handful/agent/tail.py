@@ -58,6 +58,8 @@ class Tail:
         # those that are left are no new ones.
         self._read: dict[int, int] = {}
         self.gaps = 0
+        # Whether much was read the last time.
+        self.much = False
 
     @property
     def behind(self) -> bool:
@@ -115,11 +117,11 @@ class Tail:
         Call it again while it returns some.
         """
         # Of a container that has not begun there is nothing.
-        self._more = bool(self._queue)
+        self._more, self.much = bool(self._queue), False
         while self._queue:
             opened = self._queue[0]
             chunk = _chunk(opened.file)
-            self._more = len(chunk) == CHUNK_BYTES or len(self._queue) > 1
+            self._more, self.much = len(chunk) == CHUNK_BYTES or len(self._queue) > 1, len(chunk) >= FEW_BYTES
             if chunk:
                 if records := self._records(opened, chunk):
                     return records
