@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -67,6 +68,17 @@ def test_who_asks_badly(free_port: int, said: bytes, capfd: pytest.CaptureFixtur
         badly.sendall(said)
     assert ask(free_port)[0] == 200
     assert capfd.readouterr().err == ""
+
+
+def test_one_that_has_just_ended(endpoint: Endpoint, free_port: int) -> None:
+    """Is closed all the same."""
+    (server,) = endpoint._servers.values()  # noqa: SLF001  # what a thread does in a moment
+    server.over = True
+    with suppress(ConnectionError):
+        # It may wait for one more.
+        ask(free_port)
+    assert refused(free_port, "127.0.0.1")
+    endpoint.close()
 
 
 @pytest.mark.usefixtures("endpoint")

@@ -9,6 +9,7 @@ import errno
 import socket
 import sys
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, ClassVar
 
@@ -57,8 +58,9 @@ class _Server(HTTPServer):
     def end(self) -> None:
         """Answer nobody any more."""
         self.over = True
-        # Whoever waits for somebody to ask is waked by this.
-        self.socket.shutdown(socket.SHUT_RDWR)
+        # Whoever waits for somebody to ask is waked by this; one that has just answered may have ended already.
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
 
     def server_bind(self) -> None:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
