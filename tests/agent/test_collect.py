@@ -159,6 +159,36 @@ def test_who_cannot_look_has_not_seen_that_they_are_gone(docker: Docker, tmp_pat
     assert kept(tmp_path / "logs") == ["first", "second"]
 
 
+def test_who_writes_little_waits_for_the_checkpoint(docker: Docker, tmp_path: Path) -> None:
+    """Who writes much is read at each look; and at once whoever has another file, has ended, or is gone."""
+    logs = {key: docker.run(key * 64, f"shop.{key}-1", {**WEB, "handful.app": key}) for key in "abc"}
+    agent = Agent(docker, tmp_path / "logs")
+    agent.turn(0.0)
+
+    def look(now: float, changed: str, lived: str = "") -> list[str]:
+        agent.collector.know(agent.containers.look(), now)
+        agent.collector.read(now, {key * 64 for key in changed}, {key * 64 for key in lived})
+        agent.collector.flush()
+        return kept(tmp_path / "logs")
+
+    write(logs["a"], "little", 1)
+    with logs["b"].open("a") as file:
+        file.writelines(json.dumps({"log": f"much {number}\n", "stream": "stdout", "time": f"2026-01-01T10:01:00.{number:03}Z"}) + "\n" for number in range(100))
+    assert look(0.2, "ab") == []
+    assert len(look(1.0, "c")) == 101
+    write(logs["a"], "again", 122)
+    write(logs["b"], "more", 123)
+    assert look(1.2, "ab")[-1] == "more"
+    assert len(kept(tmp_path / "logs")) == 102
+    # It wrote little this time.
+    write(logs["b"], "the rest", 124)
+    assert look(1.4, "ab")[-1] == "more"
+    assert look(1.6, "", "a")[-2:] == ["again", "more"]
+    docker.remove("b" * 64)
+    assert look(1.8, "b", "b")[-1] == "the rest"
+    agent.collector.drop()
+
+
 def refuse(*_: object, **__: object) -> None:
     """As a machine on which too many files are open."""
     raise OSError(24, "Too many open files")

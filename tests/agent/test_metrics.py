@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from handful.agent.cgroups import Network, Usage, group_of, usage
 from handful.agent.exposition import Metric, text
+from handful.agent.proc import Files
 
 NET = """Inter-|   Receive                                                |  Transmit
  face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
@@ -76,6 +79,39 @@ def test_this_computers_own_files() -> None:
     """Whatever they are: of a process that runs, something is known."""
     found = used(Path("/proc"), Path("/sys/fs/cgroup"), 1)
     assert found is not None
+
+
+def test_files_that_stay_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they say is read anew each time; those that nobody reads any more are closed, and those that are too many."""
+    before, files = len(os.listdir("/proc/self/fd")), Files()
+    monkeypatch.setattr(Files, "MOST", 5)
+    names = [str(tmp_path / str(number)) for number in range(8)]
+    for turn in range(3):
+        for name in names:
+            Path(name).write_text(f"{turn}")
+        files.turn()
+        assert [files.read(name) for name in names] == [b"%d" % turn] * 8
+        assert files.read(names[0]) == b"%d" % turn
+        assert files.read(str(tmp_path / "none")) == b""
+    assert len(os.listdir("/proc/self/fd")) <= before + 5 + 8
+    files.turn()
+    assert len(os.listdir("/proc/self/fd")) == before + 5
+    assert files.read(names[0]) == b"2"
+    files.turn()
+    assert len(os.listdir("/proc/self/fd")) == before + 1
+    files.turn()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_container_that_has_ended_is_not_measured() -> None:
+    """Its cgroup's file is open, and can be read no more: as if it were not there."""
+    files = Files()
+    with subprocess.Popen(["sleep", "60"]) as process:
+        path = f"/proc/{process.pid}/stat"
+        files.turn()
+        assert files.read(path)
+        process.kill()
+    assert files.read(path) == b""
 
 
 def test_the_text() -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,9 @@ class Counted:
     def go_on(self, path: Path, end: int | None = None) -> None:
         """Count what has come since, up to `end`, or to the end of its last whole line. Raises FileNotFoundError."""
         with path.open("rb") as file:
+            if file.seek(0, os.SEEK_END) < self.size:
+                # Another file, in the place of one that somebody has removed.
+                self.size, self.minutes = 0, {}
             file.seek(self.size)
             while (end is None or self.size < end) and (lines := file.readlines(BLOCK_BYTES)):
                 block = b"".join(lines)[: None if end is None else end - self.size]

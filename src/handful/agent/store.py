@@ -133,10 +133,12 @@ class Store:
                 if hour.safe != hour.size:
                     _sync(hour.path)
                     hour.safe = hour.size
-                if hour.size - hour.counted > COUNT_BYTES:
-                    _count(hour)
             _put(self._folder / SAFE, told)
         _put(self._folder / CHECKPOINT, told, safe=False)
+        for hour in self._hours.values():
+            # Only what is never cut off.
+            if hour.safe - hour.counted > COUNT_BYTES:
+                _count(hour)
 
     def seal(self, now: float, hour_now: str) -> list[Path]:
         """Pack an hour that is over, or too large, once a safe checkpoint has covered it. Return the packed file.
@@ -179,9 +181,6 @@ class Store:
                 stem = key.rpartition("/")[2]
                 base = f"{key.rpartition('/')[0]}/{stem[:HOUR]}"
                 self._hours[base] = Hour(path, name, path.stat().st_size)
-                if Counted.of(read_object(beside(path))).size > self._hours[base].size:
-                    # Of lines that were cut off.
-                    beside(path).unlink()
 
 
 def pack(path: Path, codec: Codec) -> Path:
@@ -232,9 +231,9 @@ def _count(hour: Hour) -> None:
     path = beside(hour.path)
     counted = Counted.of(read_object(path))
     with suppress(FileNotFoundError):
-        counted.go_on(hour.path, hour.size)
+        counted.go_on(hour.path, hour.safe)
         _put(path, dumps({"size": counted.size, "minutes": counted.minutes}), safe=False)
-    hour.counted = hour.size
+    hour.counted = hour.safe
 
 
 def _remove(path: Path) -> None:
