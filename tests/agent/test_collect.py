@@ -12,7 +12,7 @@ import pytest
 
 from handful.agent import store as storing
 from handful.agent.codec import Zstd
-from handful.agent.collect import Collector
+from handful.agent.collect import BROKEN, Collector
 from handful.agent.containers import Containers
 from handful.agent.ends import Memory
 from handful.agent.query import Query
@@ -157,6 +157,27 @@ def test_who_cannot_look_has_not_seen_that_they_are_gone(docker: Docker, tmp_pat
     agent.turn(4.0)
     agent.collector.drop()
     assert kept(tmp_path / "logs") == ["first", "second"]
+
+
+def test_what_is_no_line_in_dockers_log(docker: Docker, tmp_path: Path) -> None:
+    """Zeros after a power cut, or half a record where somebody emptied the file in a bad moment: said once, and what follows is read."""
+    log = docker.run("a" * 64, "shop.web-1", WEB)
+    agent = Agent(docker, tmp_path / "logs")
+    write(log, "before", 1)
+    agent.turn(0.0)
+    with log.open("ab") as file:
+        file.write(bytes(300))
+    write(log, "after", 2)
+    agent.turn(2.0)
+    with log.open("ab") as file:
+        file.write(b'half a record","stream":"stdout"}\nmore\n')
+    write(log, "at last", 3)
+    agent.turn(4.0)
+    agent.collector.drop()
+    told = list(search(tmp_path / "logs", Query("shop")))
+    assert [line["x"] for line in told if line["s"] == "stdout"] == ["before", "after", "at last"]
+    assert [(line["x"], line["l"]) for line in told if line["s"] == "handful"] == [(BROKEN, "warn")] * 2
+    assert agent.collector.gaps == {("shop", "web"): 2}
 
 
 def test_who_writes_little_waits_for_the_checkpoint(docker: Docker, tmp_path: Path) -> None:

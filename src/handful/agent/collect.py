@@ -30,6 +30,7 @@ MOST_UNKEPT = 10_000
 # The key, in a checkpoint, of when an agent first looked here.
 SINCE = ""
 GAP = "lines may be missing here: Docker had removed them before they were read"
+BROKEN = "lines may be missing here: Docker's log has something here that is no line"
 
 
 @dataclass
@@ -37,7 +38,7 @@ class Reading:
     """A container whose log is read; `takes`: who is given what it writes to stdout.
 
     `gone`: the container is; `ended`: it does not run; `behind`: there is more.
-    `gaps`: so many of the tail's were told.
+    `gaps`, `broken`: so many of the tail's, and of the joiner's, were told.
     """
 
     source: Source
@@ -48,6 +49,7 @@ class Reading:
     ended: bool = False
     behind: bool = True
     gaps: int = 0
+    broken: int = 0
 
     @property
     def is_busy(self) -> bool:
@@ -187,7 +189,7 @@ class Collector:
         for line, level in gone(key, known, self._memory, moment):
             self._keep(known.source, line, now, level)
         if not known.whole and key in self._store.marks:
-            self._gap(known.source, 1, now)
+            self._gap(known.source, 1, now, GAP)
         self._dirty = True
 
     def _read(self, key: str, reading: Reading, now: float) -> int:
@@ -208,9 +210,7 @@ class Collector:
                 count += 1
         # One chunk in each round: there may be more, and others have their turn first.
         reading.behind = tail.behind
-        if tail.gaps > reading.gaps:
-            self._gap(source, tail.gaps - reading.gaps, now)
-            reading.gaps = tail.gaps
+        self._tell_gaps(reading, now)
         if reading.ended and (read := self._known[key].read(behind=reading.behind)) is not self._known[key]:
             self._known[key], self._dirty = read, True
         return count
@@ -230,9 +230,18 @@ class Collector:
         self._dirty = True
         return len(rest)
 
-    def _gap(self, source: Source, count: int, now: float) -> None:
+    def _tell_gaps(self, reading: Reading, now: float) -> None:
+        """Say what may be missing that was not told yet."""
+        gaps, broken = reading.tail.gaps, reading.joiner.broken
+        if gaps > reading.gaps:
+            self._gap(reading.source, gaps - reading.gaps, now, GAP)
+        if broken > reading.broken:
+            self._gap(reading.source, 1, now, BROKEN)
+        reading.gaps, reading.broken = gaps, broken
+
+    def _gap(self, source: Source, count: int, now: float, text: str) -> None:
         self.gaps[source.stack, source.app] += count
-        self._keep(source, Line(now_told(time.time()), STREAM, GAP), now, "warn")
+        self._keep(source, Line(now_told(time.time()), STREAM, text), now, "warn")
 
     def _keep(self, source: Source, line: Line, now: float, level: str) -> None:
         self._store.append(source, line, level, now)

@@ -17,6 +17,8 @@ except ImportError:
 
 # Docker writes longer lines in parts of 16 KiB; one that never ends is cut here.
 LONGEST = 1 << 20
+# How a record of Docker's begins.
+BEGIN = b'{"log":'
 
 
 class Line(NamedTuple):
@@ -60,7 +62,9 @@ class Joiner:
             text = stream = time = None
         if not (isinstance(text, str) and isinstance(stream, str) and isinstance(time, str)):
             self.broken += 1
-            return ()
+            # A power cut leaves zeros, and Docker writes on behind them.
+            begin = record.rfind(BEGIN)
+            return self.feed(record[begin:]) if begin > 0 else ()
         ends = text.endswith("\n")
         if ends and stream not in self._parts:
             return (Line(time, stream, text[:-1]),)
