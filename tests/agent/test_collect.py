@@ -159,6 +159,24 @@ def test_who_cannot_look_has_not_seen_that_they_are_gone(docker: Docker, tmp_pat
     assert kept(tmp_path / "logs") == ["first", "second"]
 
 
+@pytest.mark.parametrize(("lines", "gaps"), [(40, 0), (400, 1)])
+def test_one_that_came_while_nobody_looked(docker: Docker, tmp_path: Path, lines: int, gaps: int) -> None:
+    """Where all files are there that are kept, older ones may be gone: it is told. Not of what was there before the first agent."""
+    for number in range(400):
+        write(docker.folder / "old" / "old-json.log" if number else docker.run("old", "old", {}), f"line {number}", number)
+    agent = Agent(docker, tmp_path / "logs")
+    agent.turn(0.0)
+    agent.collector.drop()
+    assert not agent.collector.gaps
+    log = docker.run("a" * 64, "shop.web-1", WEB, StartedAt="2999-01-01T00:00:00Z")
+    for number in range(lines):
+        write(log, f"line {number}", number)
+    agent = Agent(docker, tmp_path / "logs")
+    agent.turn(2.0)
+    agent.collector.drop()
+    assert agent.collector.gaps == ({("shop", "web"): gaps} if gaps else {})
+
+
 def test_what_is_no_line_in_dockers_log(docker: Docker, tmp_path: Path) -> None:
     """Zeros after a power cut, or half a record where somebody emptied the file in a bad moment: said once, and what follows is read."""
     log = docker.run("a" * 64, "shop.web-1", WEB)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 CHECKPOINT_SECONDS, SAFE_SECONDS = 1.0, 10.0
 # Lines that wait in memory for the next checkpoint.
 MOST_UNKEPT = 10_000
+# Of so many files, a container that handful starts has removed some, or will (deploy's max-file).
+MOST_FILES = 5
 # The key, in a checkpoint, of when an agent first looked here.
 SINCE = ""
 GAP = "lines may be missing here: Docker had removed them before they were read"
@@ -89,6 +91,9 @@ class Collector:
                 self._busy.add(key)
                 # One of a moment may be gone when it is its turn.
                 tail.look()
+                if tail.files >= MOST_FILES and key not in self._store.marks and container.started > self._since:
+                    # It came while no agent looked, and has written as much as is kept of it, or more.
+                    tail.gaps += 1
             self._live(key, container, now)
         for key, reading in self._readings.items():
             reading.gone = key not in containers

@@ -67,6 +67,11 @@ class Tail:
         return self._more
 
     @property
+    def files(self) -> int:
+        """How many files are open."""
+        return len(self._queue)
+
+    @property
     def mark(self) -> Mark:
         """Up to where records were given out."""
         return self._mark
