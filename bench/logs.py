@@ -15,8 +15,9 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from handful.agent.codec import best
+from handful.agent.disk import read_object
 from handful.agent.lines import Line
-from handful.agent.store import INDEX, OPEN, Source, Store, read_object
+from handful.agent.store import INDEX, OPEN, Source, Store
 from harness.crowd import have_stack
 from harness.pairs import RUNS, Limit, Pairs, Result
 from harness.process import MEGABYTE, Used, have, run

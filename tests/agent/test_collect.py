@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -11,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from handful.agent import store as storing
+from handful.agent.checkpoint import CHECKPOINT, SAFE
 from handful.agent.codec import Zstd
 from handful.agent.collect import BROKEN, Collector
 from handful.agent.containers import Containers
+from handful.agent.disk import read_object
 from handful.agent.ends import Memory
 from handful.agent.query import Query
 from handful.agent.search import search
-from handful.agent.store import CHECKPOINT, SAFE, Store, read_object
+from handful.agent.store import Store
 
 if TYPE_CHECKING:
     from conftest import Docker
@@ -83,23 +86,36 @@ def test_each_line_is_kept_once(docker: Docker, tmp_path: Path, seed: int) -> No
 
 @pytest.mark.parametrize("seed", range(12))
 def test_each_line_is_kept_once_over_power_cuts(docker: Docker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    """What had not reached the disk is lost, half there, or zeros; large files are packed, and hours that are over."""
+    """What had not reached the disk is lost, half there, or zeros; large files are packed, and hours that are over; the disk is full now and then."""
     monkeypatch.setattr(storing, "MOST_OPEN", 6000)
     chance = random.Random(seed)  # noqa: S311  # a test
+    replace = os.replace
+
+    def full(*names: str) -> None:
+        if chance.random() < 0.05:
+            raise OSError(errno.ENOSPC, "full")
+        replace(*names)
+
+    monkeypatch.setattr(os, "replace", full)
     logs, folder = {name: docker.run(name, f"shop.{name}", {**WEB, "handful.app": name}) for name in ("web", "db")}, tmp_path / "logs"
     agent, now, count, boots = Agent(docker, folder, "0"), 0.0, 0, 0
     for _ in range(120):
         for _ in range(chance.randrange(8)):
             write(logs[chance.choice(("web", "db"))], f"line {count:06}", count, files=50)
             count += 1
-        agent.turn(now)
+        failed = False
+        try:
+            agent.turn(now)
+        except OSError:
+            failed = True
         now += chance.choice((0.2, 0.2, 1.5, 4.0, 150.0))
-        if chance.random() < 0.15:
+        if failed or chance.random() < 0.15:
             agent.collector.drop()
-            if chance.random() < 0.7:
+            if chance.random() < 0.5:
                 boots += 1
                 lose(folder, chance)
             agent = Agent(docker, folder, str(boots))
+    monkeypatch.undo()
     agent.turn(now)
     while agent.collector.behind:
         agent.turn(now)
@@ -118,7 +134,8 @@ def lose(folder: Path, chance: random.Random) -> None:
             file.truncate(chance.randint(safe, path.stat().st_size))
             file.truncate(file.seek(0, 2) + chance.choice((0, 100)))
     newest = folder / CHECKPOINT
-    chance.choice((lambda: None, lambda: newest.write_bytes(bytes(100)), newest.unlink))()
+    if newest.exists():
+        chance.choice((lambda: None, lambda: newest.write_bytes(bytes(100)), newest.unlink))()
 
 
 def test_a_line_that_has_only_begun_doubles_no_other(docker: Docker, tmp_path: Path) -> None:
@@ -175,6 +192,22 @@ def test_one_that_came_while_nobody_looked(docker: Docker, tmp_path: Path, lines
     agent.turn(2.0)
     agent.collector.drop()
     assert agent.collector.gaps == ({("shop", "web"): gaps} if gaps else {})
+
+
+def test_one_that_is_removed_in_a_long_line(docker: Docker, tmp_path: Path) -> None:
+    """A piece of the log that has no line's end is not the end of the log."""
+    log = docker.run("a" * 64, "shop.web-1", WEB)
+    agent = Agent(docker, tmp_path / "logs")
+    agent.turn(0.0)
+    with log.open("a") as file:
+        for part in (*["x" * 16384] * 50, "the end\n", "last words\n"):
+            file.write(json.dumps({"log": part, "stream": "stdout", "time": "2026-01-01T10:00:00Z"}) + "\n")
+    docker.remove("a" * 64)
+    for now in range(1, 9):
+        agent.turn(float(now))
+    agent.collector.drop()
+    told = [line["x"] for line in search(tmp_path / "logs", Query("shop")) if line["s"] == "stdout"]
+    assert [(len(line), line[-7:]) for line in told] == [(50 * 16384 + 7, "the end"), (10, "t words")]
 
 
 def test_what_is_no_line_in_dockers_log(docker: Docker, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from agent_support import seal_all
 
 from handful.agent import store as storing
+from handful.agent.checkpoint import CHECKPOINT
 from handful.agent.codec import Gzip
 from handful.agent.follow import Follower
 from handful.agent.lines import Line
@@ -116,6 +117,23 @@ def test_a_file_that_is_packed(store: Store, tmp_path: Path, follow: Callable[..
     store.checkpoint({}, {})
     assert texts(looked(follower)) == ["4"]
     assert not list(tmp_path.glob(f"shop/web/2026-01-01T{hour}.jsonl"))
+
+
+@pytest.mark.parametrize("damaged", [True, False])
+def test_after_a_power_cut(tmp_path: Path, follow: Callable[..., Follower], *, damaged: bool) -> None:
+    """Who begins before the first checkpoint of the new boot begins at what the next agent goes on from."""
+    store = Store(tmp_path, Gzip(), "a")
+    say(store, 1)
+    store.checkpoint({}, {})
+    say(store, 2, 3)
+    store.checkpoint({}, {}, safe=False)
+    if damaged:
+        (tmp_path / CHECKPOINT).write_bytes(bytes(100))
+    store = Store(tmp_path, Gzip(), "b")
+    follower = follow()
+    say(store, 2, 3, 4)
+    store.checkpoint({}, {})
+    assert texts(looked(follower)) == ["2", "3", "4"]
 
 
 def test_before_there_is_anything(tmp_path: Path, follow: Callable[..., Follower]) -> None:

@@ -11,10 +11,10 @@ from agent_support import seal_all
 from handful.agent import store as storing
 from handful.agent.codec import Gzip
 from handful.agent.lines import Line
-from handful.agent.minutes import Counted, add, beside
+from handful.agent.minutes import Counted, add_minutes, beside
 from handful.agent.query import Query
 from handful.agent.search import counts, search
-from handful.agent.store import Source, Store, read_object
+from handful.agent.store import Source, Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ def one_by_one(folder: Path) -> dict[str, dict[str, int]]:
     """Count by reading all lines."""
     found: dict[str, dict[str, int]] = {}
     for line in search(folder, Query("shop")):
-        add(found, {line["t"][:16]: {line["l"]: 1}})
+        add_minutes(found, {line["t"][:16]: {line["l"]: 1}})
     return found
 
 
@@ -49,7 +49,7 @@ def test_the_hour_that_is_written_to_is_counted_as_it_grows(tmp_path: Path) -> N
             store.checkpoint({}, {})
     store.flush()
     (path,) = tmp_path.glob("shop/web/*.jsonl")
-    size = Counted.of(read_object(beside(path))).size
+    size = Counted.of(path).size
     assert path.stat().st_size - 1500 < size < path.stat().st_size
     told = counts(tmp_path, Query("shop"))
     assert told == one_by_one(tmp_path)
@@ -63,7 +63,7 @@ def test_the_hour_that_is_written_to_is_counted_as_it_grows(tmp_path: Path) -> N
     assert not beside(path).exists()
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"size":"3","minutes":{}}', b'{"size":3}'])
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"size":"3","minutes":{}}', b'{"size":3}', b'{"inode":INODE,"size":-5,"minutes":{}}', b'{"inode":INODE,"size":0,"minutes":{"2026-01-01T12:00":3}}'])
 def test_what_was_written_down_is_damaged(tmp_path: Path, damage: bytes) -> None:
     """Then all is counted again, by who asks and by the store."""
     store = Store(tmp_path, Gzip())
@@ -71,12 +71,12 @@ def test_what_was_written_down_is_damaged(tmp_path: Path, damage: bytes) -> None
         say(store, number)
     store.checkpoint({}, {})
     (path,) = tmp_path.glob("shop/web/*.jsonl")
-    beside(path).write_bytes(damage)
+    beside(path).write_bytes(damage.replace(b"INODE", b"%d" % path.stat().st_ino))
     assert counts(tmp_path, Query("shop")) == one_by_one(tmp_path)
     for number in range(30, 60):
         say(store, number)
     store.checkpoint({}, {})
-    assert Counted.of(read_object(beside(path))).size == path.stat().st_size
+    assert Counted.of(path).size == path.stat().st_size
     assert counts(tmp_path, Query("shop")) == one_by_one(tmp_path)
 
 
@@ -100,13 +100,24 @@ def test_the_end_of_a_line_that_is_being_written(tmp_path: Path) -> None:
     """Is not there yet; what a disk has spoilt is in no count."""
     path = tmp_path / "x.jsonl"
     path.write_bytes(b'{"t":"2026-01-01T10:00:00","l":"info"}\n\x00\x00\n{"t":"2026-01-01T10:00:01","l"')
-    counted = Counted()
+    counted = Counted(0)
     counted.go_on(path)
     assert counted.minutes == {"2026-01-01T10:00": {"info": 1}}
     with path.open("ab") as file:
         file.write(b':"info"}\n')
     counted.go_on(path)
     assert (counted.minutes, counted.size) == ({"2026-01-01T10:00": {"info": 2}}, path.stat().st_size)
-    path.write_bytes(b'{"t":"2026-01-01T10:07:00","l":""}\n')
-    counted.go_on(path)
-    assert (counted.minutes, counted.size) == ({"2026-01-01T10:07": {"": 1}}, path.stat().st_size)
+
+
+def test_another_file_in_its_place(tmp_path: Path) -> None:
+    """Somebody has removed lines, and not what was counted of them."""
+    store = Store(tmp_path, Gzip())
+    for number in range(40):
+        say(store, number)
+    store.checkpoint({}, {})
+    (path,) = tmp_path.glob("shop/web/*.jsonl")
+    assert Counted.of(path).size
+    path.unlink()
+    say(store, 41)
+    store.flush()
+    assert counts(tmp_path, Query("shop")) == one_by_one(tmp_path) == {"2026-01-01T10:02": {"info": 1}}

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -139,6 +140,29 @@ def scrape(tmp_path: Path, two: Containers, host: Host) -> Scrape:
         requests.take(b'{"log":"1 shop.web %s 0 %d 0 1 20\\n","stream":"stdout","time":"t"}' % (ended.encode(), status))
     seen = Seen(two.look(), Counter({("shop", "web", "error"): 2}), Counter({("shop", "web"): 1}))
     return Scrape(Places(host.folder, tmp_path / "root"), Stacks(tmp_path / "root"), seen, requests)
+
+
+def test_two_who_ask_at_once(scrape: Scrape, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each address has a thread of its own: they measure one after the other, for what they keep is of one at a time."""
+    look, inside = Stacks.look, list[int]()
+    most = 0
+
+    def slow(stacks: Stacks) -> tuple[Stack, ...]:
+        nonlocal most
+        inside.append(0)
+        most = max(most, len(inside))
+        # Whoever is let in meanwhile is counted.
+        threading.Event().wait(0.01)
+        inside.pop()
+        return look(stacks)
+
+    monkeypatch.setattr(Stacks, "look", slow)
+    asking = [threading.Thread(target=scrape) for _ in range(8)]
+    for each in asking:
+        each.start()
+    for each in asking:
+        each.join()
+    assert most == 1
 
 
 def test_all_together(scrape: Scrape) -> None:

@@ -72,7 +72,7 @@ def test_who_asks_badly(free_port: int, said: bytes, capfd: pytest.CaptureFixtur
 
 def test_one_that_has_just_ended(endpoint: Endpoint, free_port: int) -> None:
     """Is closed all the same."""
-    (server,) = endpoint._servers.values()  # noqa: SLF001  # what a thread does in a moment
+    (server,) = endpoint._servers.values()  # what a thread does in a moment
     server.over = True
     with suppress(ConnectionError):
         # It may wait for one more.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -10,9 +12,10 @@ import pytest
 from agent_support import seal_all
 
 from handful.agent import store as storing
+from handful.agent.checkpoint import CHECKPOINT
 from handful.agent.codec import Codec, Gzip, Zstd, codec_of
 from handful.agent.lines import Line
-from handful.agent.store import CHECKPOINT, Source, Store
+from handful.agent.store import Source, Store
 from handful.agent.tail import Mark
 
 if TYPE_CHECKING:
@@ -128,6 +131,40 @@ def test_which_checkpoint_counts(tmp_path: Path, boot: str, counts: int, *, dama
     again = Store(tmp_path, Gzip(), boot)
     assert again.marks == {"c": Mark(1, counts, 3)}
     assert kept(tmp_path) == ["line 1 ü", "line 2 ü"][: 2 if counts == 9 else 1]
+
+
+def test_the_safe_one_is_newer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk was full between both: nothing is cut off that the safe one covers, or it would be missing after a power cut."""
+    store = Store(tmp_path, Gzip(), "a")
+    store.append(WEB, line(1), "", 0.0)
+    store.checkpoint({"c": Mark(1, 2, 3)}, {}, safe=False)
+    store.append(WEB, line(2), "", 0.0)
+    replace = os.replace
+
+    def full(fresh: str, path: Path) -> None:
+        if path.name == "checkpoint":
+            raise OSError(errno.ENOSPC, "full")
+        replace(fresh, path)
+
+    with monkeypatch.context() as context:
+        context.setattr(os, "replace", full)
+        with pytest.raises(OSError, match="full"):
+            store.checkpoint({"c": Mark(1, 9, 3)}, {})
+    for boot in ("a", "b"):
+        again = Store(tmp_path, Gzip(), boot)
+        assert again.marks == {"c": Mark(1, 9, 3)}
+        assert kept(tmp_path) == ["line 1 ü", "line 2 ü"]
+
+
+def test_what_somebody_has_removed_is_not_packed(tmp_path: Path) -> None:
+    """Nothing stops for it, and nothing is left."""
+    store = Store(tmp_path, Gzip())
+    store.append(WEB, line(1), "", 0.0)
+    store.checkpoint({}, {})
+    for path in tmp_path.glob("shop/web/*"):
+        path.unlink()
+    assert seal_all(store, 200.0, "2026-01-01T13") == []
+    assert not list(tmp_path.glob("shop/web/*"))
 
 
 def test_only_what_is_on_the_disk_is_packed(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from handful.agent.proc import lines_of, read
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 Read = Callable[[str], bytes]
@@ -113,7 +113,7 @@ class Groups:
             self._known[key] = pid, group
         return group
 
-    def forget_but(self, keys: Container[str]) -> None:
+    def forget_but(self, keys: Collection[str]) -> None:
         """Forget those that are gone."""
         for key in [key for key in self._known if key not in keys]:
             del self._known[key]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     # Takes what a container writes to stdout, instead of the store.
     Takes = Callable[[bytes], None]
 
-# Between two checkpoints, and two that are safe from a power cut: so much is read again after one.
+# Between two checkpoints, and two that are safe from a power cut: so much is read again after a kill, or a power cut.
 CHECKPOINT_SECONDS, SAFE_SECONDS = 1.0, 10.0
 # Lines that wait in memory for the next checkpoint.
 MOST_UNKEPT = 10_000
@@ -72,7 +72,7 @@ class Collector:
         self._readings: dict[str, Reading] = {}
         # Whose turn it is in each round, and who has written since their turn.
         self._busy, self._changed = set[str](), set[str]()
-        self._checkpoint = self._safe = float("-inf")
+        self._written_at = self._safe_at = float("-inf")
         # The first one says from which boot on what is written counts.
         self._dirty, self._unkept, self._is_safe = True, 0, False
         self.lines: Counter[tuple[str, str, str]] = Counter()
@@ -121,7 +121,7 @@ class Collector:
                 self._busy.add(key)
             else:
                 self._busy.discard(key)
-            if reading.gone and not found:
+            if reading.gone and not found and not reading.behind:
                 count += self._ended(key, reading, now)
         self._dirty |= count > 0
         self._unkept += count
@@ -129,7 +129,7 @@ class Collector:
         return count
 
     def _turn(self, now: float, changed: Collection[str] | None, lived: Collection[str] | None) -> list[str]:
-        """Return whose turn it is: who writes much, or may write to another file; the others before a checkpoint.
+        """Return whose turn it is: who writes much, or may write to another file; before a checkpoint, all that wrote.
 
         Nobody sees their lines before that, and two lines at once cost little more than one.
         """
@@ -137,17 +137,17 @@ class Collector:
             self._changed.clear()
             return list(self._readings)
         self._changed.update(changed)
-        keys = self._busy.union(lived, self._changed if now - self._checkpoint >= CHECKPOINT_SECONDS else ())
+        keys = self._busy.union(lived, self._changed if now - self._written_at >= CHECKPOINT_SECONDS else ())
         self._changed -= keys
         return [key for key in keys if key in self._readings]
 
     def _write_down(self, now: float) -> None:
         """Write a checkpoint when it is time, and pack what is over."""
-        if now - self._checkpoint >= CHECKPOINT_SECONDS:
-            due = now - self._safe >= SAFE_SECONDS or self._store.is_large
+        if now - self._written_at >= CHECKPOINT_SECONDS:
+            due = now - self._safe_at >= SAFE_SECONDS or self._store.is_large
             if self._dirty or (due and not self._is_safe):
                 self.checkpoint(now, safe=due)
-            self._checkpoint = now
+            self._written_at = now
             self._store.seal(now, time.strftime("%Y-%m-%dT%H", time.gmtime()))
         elif self._unkept > MOST_UNKEPT:
             # So that a flood does not fill the memory.
@@ -169,9 +169,9 @@ class Collector:
         begun = {key: waiting for key, reading in self._readings.items() if (waiting := reading.joiner.waiting)}
         known: dict[str, Any] = {key: each.told for key, each in self._known.items()}
         self._store.checkpoint(marks, begun, {**known, SINCE: self._since}, safe=safe)
-        self._checkpoint, self._dirty, self._unkept, self._is_safe = now, False, 0, safe
+        self._written_at, self._dirty, self._unkept, self._is_safe = now, False, 0, safe
         if safe:
-            self._safe = now
+            self._safe_at = now
 
     def drop(self) -> None:
         """Let go of all files, and write nothing down: the next agent goes on from the last checkpoint."""

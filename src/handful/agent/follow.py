@@ -9,9 +9,11 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
+from handful.agent.checkpoint import CHECKPOINT
+from handful.agent.disk import read_object
 from handful.agent.pieces import unpacked
 from handful.agent.query import Filter, Query
-from handful.agent.store import CHECKPOINT, FRAME_BYTES, read_object
+from handful.agent.store import FRAME_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

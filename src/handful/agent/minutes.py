@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from handful.agent.disk import read_object
 from handful.agent.lines import loads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 # By minute (2026-01-31T12:00), by level.
@@ -23,36 +23,44 @@ BLOCK_BYTES = 256 * 1024
 
 @dataclass
 class Counted:
-    """What was counted of a file: its first `size` bytes."""
+    """What was counted of a file, which is known by its inode: its first `size` bytes."""
 
+    inode: int
     size: int = 0
     minutes: Minutes = field(default_factory=dict)
 
     @classmethod
-    def of(cls, told: Mapping[str, Any]) -> Counted:
-        """Return what somebody has written down; what is damaged was not counted."""
-        match told:
-            case {"size": int(size), "minutes": dict(minutes)}:
-                return cls(size, minutes)
-        return cls()
+    def of(cls, path: Path) -> Counted:
+        """Return what was written down of a file. Of another one in its place, or damaged, it does not count."""
+        try:
+            there = path.stat()
+        except FileNotFoundError:
+            return cls(0)
+        match read_object(beside(path)):
+            case {"inode": there.st_ino, "size": int(size), "minutes": dict(minutes)}:
+                if 0 <= size <= there.st_size and all(map(_are_levels, minutes.values())):
+                    return cls(there.st_ino, size, minutes)
+        return cls(there.st_ino)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What is written down."""
+        return {"inode": self.inode, "size": self.size, "minutes": self.minutes}
 
     def go_on(self, path: Path, end: int | None = None) -> None:
         """Count what has come since, up to `end`, or to the end of its last whole line. Raises FileNotFoundError."""
         with path.open("rb") as file:
-            if file.seek(0, os.SEEK_END) < self.size:
-                # Another file, in the place of one that somebody has removed.
-                self.size, self.minutes = 0, {}
             file.seek(self.size)
             while (end is None or self.size < end) and (lines := file.readlines(BLOCK_BYTES)):
                 block = b"".join(lines)[: None if end is None else end - self.size]
                 whole = block if block.endswith(b"\n") else block[: block.rfind(b"\n") + 1]
-                count(records_of(whole), self.minutes)
+                count_lines(records_of(whole), self.minutes)
                 self.size += len(whole)
                 if len(whole) < len(block):
                     break
 
 
-def count(records: Iterable[dict[str, Any]], minutes: Minutes) -> None:
+def count_lines(records: Iterable[dict[str, Any]], minutes: Minutes) -> None:
     """Add lines to what was counted."""
     for record in records:
         minute, level = record["t"][:MINUTE], record["l"]
@@ -62,7 +70,7 @@ def count(records: Iterable[dict[str, Any]], minutes: Minutes) -> None:
         levels[level] = levels.get(level, 0) + 1
 
 
-def add(minutes: Minutes, more: Minutes) -> None:
+def add_minutes(minutes: Minutes, more: Minutes) -> None:
     """Add what was counted of another file."""
     for minute, levels in more.items():
         here = minutes.get(minute)
@@ -82,6 +90,10 @@ def records_of(block: bytes) -> Iterator[dict[str, Any]]:
             continue
         if isinstance(told, dict) and {"t", "l"} <= told.keys():
             yield told
+
+
+def _are_levels(told: object) -> bool:
+    return isinstance(told, dict) and all(isinstance(number, int) for number in told.values())
 
 
 def beside(path: Path) -> Path:

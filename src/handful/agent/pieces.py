@@ -11,9 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from handful.agent.codec import codec_of
-from handful.agent.minutes import Counted, Minutes, beside
+from handful.agent.disk import read_object
+from handful.agent.minutes import Counted, Minutes
 from handful.agent.query import Query
-from handful.agent.store import FRAME_BYTES, HOUR, INDEX, OPEN, read_object
+from handful.agent.store import FRAME_BYTES, HOUR, INDEX, OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,7 +81,7 @@ class Pieces:
     def minutes(self, path: Path) -> Minutes:
         """Return how many lines of which level each minute of a file has."""
         if path.suffix == OPEN:
-            counted = Counted.of(read_object(beside(path)))
+            counted = Counted.of(path)
             try:
                 counted.go_on(path)
             except FileNotFoundError:

@@ -33,37 +33,46 @@ def read(path: str | Path) -> bytes:
 
 
 class Files:
-    """Files of the kernel's that are read again and again, each told at once: those of cgroups are less than a page.
+    """Files of the kernel's that are read again and again, each told at once: those of cgroups are some hundred bytes.
 
-    Opening one costs more than reading it: so many stay open from one turn to the next.
+    Opening one costs more than reading it: so `most` of them stay open for the next turn. For one thread at a time.
     """
 
-    MOST = 512
-
-    def __init__(self) -> None:
+    def __init__(self, most: int = 512) -> None:
         """None is open."""
-        self._before, self._now = dict[str, int](), dict[str, int]()
+        self._most = most
+        self._open, self._used = dict[str, int](), set[str]()
 
     def read(self, path: str) -> bytes:
-        """As `read`."""
-        file = self._now.get(path, -1)
+        """Return the first CHUNK bytes of what a file says; nothing where there is none."""
+        kept = self._open.get(path)
+        if kept is not None:
+            try:
+                self._used.add(path)
+                return os.pread(kept, CHUNK, 0)
+            except OSError:
+                # What it told of has ended. There may be another one by the same name: a container that was restarted.
+                os.close(self._open.pop(path))
         try:
-            if file < 0:
-                file = self._before.pop(path, -1)
-                if file < 0:
-                    file = os.open(path, os.O_RDONLY)
-                self._now[path] = file
+            file = os.open(path, os.O_RDONLY)
+        except OSError:
+            return b""
+        try:
             return os.pread(file, CHUNK, 0)
         except OSError:
             return b""
+        finally:
+            if len(self._open) < self._most:
+                self._open[path] = file
+                self._used.add(path)
+            else:
+                os.close(file)
 
     def turn(self) -> None:
-        """Begin a turn: what was not read in the last one is closed, and what is too much."""
-        for file in self._before.values():
-            os.close(file)
-        while len(self._now) > self.MOST:
-            os.close(self._now.popitem()[1])
-        self._before, self._now = self._now, {}
+        """Begin a turn: close what was not read in the last one."""
+        for path in self._open.keys() - self._used:
+            os.close(self._open.pop(path))
+        self._used.clear()
 
 
 def lines_of(path: str | Path) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -69,11 +70,17 @@ class Scrape:
         """Nothing is measured yet."""
         self._places, self._stacks, self._seen, self._requests = places, stacks, seen, requests
         self._containers = ContainerMetrics(places.proc, places.cgroup)
+        # Each address has a thread that answers.
+        self._one = threading.Lock()
         self._began = time.time()
         self.errors: Counter[str] = Counter(dict.fromkeys(PARTS, 0))
 
     def __call__(self) -> str:
         """Return all metrics; a part that cannot be measured is left out, and counted."""
+        with self._one:
+            return self._measured()
+
+    def _measured(self) -> str:
         began, here, seen = time.monotonic(), self._places, self._seen
         containers, stacks = tuple(seen.containers.values()), self._stacks.look()
         metrics = [

@@ -10,7 +10,7 @@ import heapq
 from typing import TYPE_CHECKING, Any
 
 from handful.agent.lines import loads
-from handful.agent.minutes import MINUTE, Minutes, add, count
+from handful.agent.minutes import MINUTE, Minutes, add_minutes, count_lines
 from handful.agent.pieces import Pieces
 from handful.agent.query import Filter, Query
 
@@ -70,10 +70,10 @@ class Search:
             if simple:
                 minutes, since, until = self._pieces.minutes(path), query.since[:MINUTE], query.until[:MINUTE]
                 here = {minute: levels for minute, levels in minutes.items() if since <= minute < until}
-                add(found, _of_levels(here, query) if query.levels else here)
+                add_minutes(found, _of_levels(here, query) if query.levels else here)
             else:
                 for piece in self._pieces.of(path):
-                    count((loads(record) for _, record in self._filter.records(piece.read(), piece.app)), found)
+                    count_lines((loads(record) for _, record in self._filter.records(piece.read(), piece.app)), found)
         return dict(sorted(found.items()))
 
     def _newest(self, hour: str, count: int) -> list[bytes]:

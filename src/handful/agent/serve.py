@@ -1,6 +1,7 @@
 """How does Prometheus get the measurements: GET /metrics, on loopback and the machine's private addresses?
 
-One thread answers, one request after the other, so that whoever asks badly costs no memory, and no log its reader.
+One thread for each address answers, one request after the other, so that whoever asks badly costs no memory, and no log
+its reader.
 """
 
 from __future__ import annotations

@@ -4,13 +4,10 @@
     STACK/APP/2026-01-31T12.jsonl.zst    one that is over: frames of some 256 KiB that stand alone
     STACK/APP/2026-01-31T12.idx          where its frames begin, and how many lines of which level each minute has
     STACK/APP/2026-01-31T12.minutes      of an open one: see minutes.py
-    .agent/checkpoint                    how far each container was read, which lines had only begun, what was said of
-                                         it, and how long each open file was then
-    .agent/checkpoint.safe               the same of some seconds ago, when all that it covers was on the disk
+    .agent/                              see checkpoint.py
 
-What was appended after the checkpoint is cut off when the next agent begins, and read again from Docker's own files: so
-each line is there once. An agent that was killed has left what it wrote to the kernel: the newest checkpoint counts.
-After a power cut only the safe one does. It is rarer, as waiting for the disk costs more than all other work.
+What was appended after the checkpoint that counts is cut off when the next agent begins, and read again from Docker's
+own files: so each line is there once. Waiting for the disk costs more than all other work: so a safe one is rare.
 """
 
 from __future__ import annotations
@@ -20,9 +17,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from handful.agent.checkpoint import OWN, Checkpoints
 from handful.agent.codec import dumps
-from handful.agent.lines import loads
-from handful.agent.minutes import Counted, Minutes, beside, count, records_of
+from handful.agent.disk import append, put, sync
+from handful.agent.minutes import Counted, Minutes, beside, count_lines, records_of
 from handful.agent.tail import Mark
 
 if TYPE_CHECKING:
@@ -35,9 +33,6 @@ if TYPE_CHECKING:
 MARK_PARTS = 3
 FRAME_BYTES = 256 * 1024
 OPEN, INDEX = ".jsonl", ".idx"
-# No stack is called so.
-OWN = ".agent"
-CHECKPOINT, SAFE, LOCK = f"{OWN}/checkpoint", f"{OWN}/checkpoint.safe", f"{OWN}/lock"
 # An open file that has become so large is packed before its hour is over.
 MOST_OPEN = 32 * 1024 * 1024
 # An hour that is over is packed when nobody has written to it for so long.
@@ -72,26 +67,24 @@ class Hour:
 
 
 class Store:
-    """The lines of one machine, below a folder; `codec` packs what is over.
-
-    `boot` is another one after each boot of the machine; "": it is not known.
-    """
+    """The lines of one machine, below a folder; `codec` packs what is over, `boot`: see Checkpoints."""
 
     def __init__(self, folder: Path, codec: Codec, boot: str = "") -> None:
-        """Cut off what no checkpoint covers. Another agent must not be at work."""
-        self._folder, self._codec, self._boot = folder, codec, boot
+        """Cut off what the checkpoint that counts does not cover. Another agent must not be at work."""
+        self._folder, self._codec, self._checkpoints = folder, codec, Checkpoints(folder, boot)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / OWN).mkdir(mode=0o700, exist_ok=True)
-        told = read_object(folder / CHECKPOINT)
-        if not boot or told.get("boot") != boot:
-            told = read_object(folder / SAFE)
+        told = self._checkpoints.read()
         marks = _inner(told, "marks")
         self.marks: dict[str, Mark] = {key: Mark(*mark) for key, mark in marks.items() if _is_mark(mark)}
         self.begun: dict[str, dict[str, list[str]]] = _inner(told, "begun")
         self.known: dict[str, Any] = _inner(told, "known")
         self._hours: dict[str, Hour] = {}
-        spoilt = not told and any((folder / name).exists() for name in (CHECKPOINT, SAFE))
-        self._recover(None if spoilt else _inner(told, "sizes"))
+        self._recover(None if told is None else _inner(told, "sizes"))
+        if told != {}:
+            # Whoever follows goes by the newest: it may be one that does not count. A full disk has other cares.
+            with suppress(OSError):
+                self._checkpoints.write(self._state(self.marks, self.begun, self.known), safe=False)
 
     def append(self, source: Source, line: Line, level: str, now: float) -> None:
         """Keep a line; it is on its way to the disk with the next `flush`."""
@@ -106,7 +99,7 @@ class Store:
         """Hand what waits to the kernel: whoever follows sees it."""
         for hour in self._hours.values():
             if hour.waiting:
-                hour.size = _append(hour.path, b"".join(hour.waiting))
+                hour.size = append(hour.path, b"".join(hour.waiting))
                 hour.waiting.clear()
 
     @property
@@ -125,16 +118,13 @@ class Store:
         """
         self.flush()
         self.marks = dict(marks)
-        sizes = {hour.name: hour.size for hour in self._hours.values()}
-        written = {key: [mark.inode, mark.offset, mark.sign] for key, mark in marks.items()}
-        told = dumps({"boot": self._boot, "marks": written, "begun": begun, "known": known or {}, "sizes": sizes})
+        told = self._state(marks, begun, known or {})
         if safe:
             for hour in self._hours.values():
                 if hour.safe != hour.size:
-                    _sync(hour.path)
+                    sync(hour.path)
                     hour.safe = hour.size
-            _put(self._folder / SAFE, told)
-        _put(self._folder / CHECKPOINT, told, safe=False)
+        self._checkpoints.write(told, safe=safe)
         for hour in self._hours.values():
             # Only what is never cut off.
             if hour.safe - hour.counted > COUNT_BYTES:
@@ -151,8 +141,16 @@ class Store:
             over = key.rpartition("/")[2][:HOUR] < hour_now and now - hour.touched > QUIET_SECONDS
             if (over or hour.size > MOST_OPEN) and not hour.waiting and hour.safe == hour.size:
                 del self._hours[key]
-                return [pack(hour.path, self._codec)]
+                # Somebody may have removed it.
+                return [pack(hour.path, self._codec)] if hour.path.exists() else []
         return []
+
+    def _state(
+        self, marks: Mapping[str, Mark], begun: Mapping[str, Mapping[str, Sequence[str]]], known: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        sizes = {hour.name: hour.size for hour in self._hours.values()}
+        written = {key: list(mark) for key, mark in marks.items()}
+        return {"marks": written, "begun": begun, "known": known, "sizes": sizes}
 
     def _hour(self, key: str) -> Hour:
         if key not in self._hours:
@@ -194,45 +192,23 @@ def pack(path: Path, codec: Codec) -> Path:
             records = list(records_of(block))
             times = [record["t"] for record in records] or [""]
             frames.append([offset, len(frame), min(times), max(times), len(records)])
-            count(records, minutes)
+            count_lines(records, minutes)
             file.write(frame)
             offset += len(frame)
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(packed)
-    _put(path.with_name(f"{stem}{INDEX}"), dumps({"frames": frames, "minutes": minutes, "bytes": path.stat().st_size}))
+    put(path.with_name(f"{stem}{INDEX}"), dumps({"frames": frames, "minutes": minutes, "bytes": path.stat().st_size}))
     _remove(path)
     return packed
 
 
-def _append(path: Path, data: bytes) -> int:
-    """Write at the end of a file, and return how long it is then; its folder may have been removed by somebody."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-    try:
-        file = os.open(path, flags, 0o600)
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(path, flags, 0o600)
-    try:
-        _write(file, data)
-        return os.lseek(file, 0, os.SEEK_CUR)
-    finally:
-        os.close(file)
-
-
-def _write(file: int, data: bytes) -> None:
-    written = 0
-    while written < len(data):
-        written += os.write(file, data[written:] if written else data)
-
-
 def _count(hour: Hour) -> None:
     """Write down how many lines its minutes have. What somebody has removed has none."""
-    path = beside(hour.path)
-    counted = Counted.of(read_object(path))
+    counted = Counted.of(hour.path)
     with suppress(FileNotFoundError):
         counted.go_on(hour.path, hour.safe)
-        _put(path, dumps({"size": counted.size, "minutes": counted.minutes}), safe=False)
+        put(beside(hour.path), dumps(counted.told), safe=False)
     hour.counted = hour.safe
 
 
@@ -248,8 +224,8 @@ def _whole_lines(path: Path) -> int:
     return data.rfind(b"\n") + 1
 
 
-def _inner(told: Mapping[str, Any], key: str) -> dict[str, Any]:
-    found = told.get(key)
+def _inner(told: Mapping[str, Any] | None, key: str) -> dict[str, Any]:
+    found = (told or {}).get(key)
     return found if isinstance(found, dict) else {}
 
 
@@ -262,31 +238,3 @@ def _blocks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while lines := file.readlines(FRAME_BYTES):
             yield b"".join(lines)
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON object; what is damaged is as good as nothing."""
-    try:
-        told = loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}
-
-
-def _put(path: Path, data: bytes, *, safe: bool = True) -> None:
-    """Write a file whole or not at all; `safe`: also when the power fails."""
-    fresh = f"{path}.new"
-    file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        _write(file, data)
-        if safe:
-            os.fsync(file)
-    finally:
-        os.close(file)
-    os.replace(fresh, path)  # noqa: PTH105  # each second: a Path costs as much as the rest
-
-
-def _sync(path: Path) -> None:
-    if path.exists():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import signal
 import sys
 import time
@@ -13,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from handful.agent.cgroups import Groups, memory_of
+from handful.agent.checkpoint import LOCK, OWN
 from handful.agent.codec import best
 from handful.agent.collect import Collector
 from handful.agent.containers import Containers
@@ -24,7 +26,7 @@ from handful.agent.retain import Keep, free_share, retain
 from handful.agent.scrape import Places, Scrape, Seen
 from handful.agent.serve import Endpoint
 from handful.agent.stacks import Stacks
-from handful.agent.store import LOCK, OWN, Store
+from handful.agent.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,6 +49,9 @@ def work(places: Places, containers: Path, logs: Path, port: int) -> int:
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda number, _: over.append(number))
     os.umask(0o077)
+    # One file for each container's log, and some more for each that is measured.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     while not over and not _locked(logs):
         time.sleep(READ_SECONDS)
     Agent(places, containers, logs, port).go_on(over)
@@ -86,7 +91,7 @@ class Agent:
         self._places, self._folder, self._logs = places, containers, logs
         self._containers, self._stacks = Containers(containers), Stacks(places.root)
         self._seen, self._requests, self._memory = Seen(), Requests(), Memory()
-        # The thread that answers has its own: what is read and kept is of one thread.
+        # The threads that answer have their own: what is read and kept is of one thread.
         self.scrape = Scrape(places, Stacks(places.root), self._seen, self._requests)
         self._groups = Groups(places.proc, places.cgroup)
         self._endpoint = Endpoint(self.scrape, port)
