@@ -12,8 +12,9 @@ import pytest
 from agent_support import seal_all
 
 from handful.agent import store as storing
-from handful.agent.checkpoint import CHECKPOINT
+from handful.agent.checkpoint import CHECKPOINT, SAFE
 from handful.agent.codec import Codec, Gzip, Zstd, codec_of
+from handful.agent.disk import read_object
 from handful.agent.lines import Line
 from handful.agent.store import Source, Store
 from handful.agent.tail import Mark
@@ -154,6 +155,19 @@ def test_the_safe_one_is_newer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         again = Store(tmp_path, Gzip(), boot)
         assert again.marks == {"c": Mark(1, 9, 3)}
         assert kept(tmp_path) == ["line 1 ü", "line 2 ü"]
+
+
+def test_much_that_is_not_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wants a safe checkpoint before it is time for one: it fills the memory of the agent's container."""
+    monkeypatch.setattr(storing, "MOST_UNSAFE", 3000)
+    store = Store(tmp_path, Gzip(), "a")
+    for number in range(100):
+        store.append(WEB, line(number), "", 0.0)
+        store.checkpoint({}, {}, safe=store.wants_safety)
+    (path,) = tmp_path.glob("shop/web/*.jsonl")
+    safe = read_object(tmp_path / SAFE)["sizes"]["shop/web/2026-01-01T12.jsonl"]
+    assert path.stat().st_size - 3200 < safe < path.stat().st_size
+    assert Store(tmp_path, Gzip(), "a").wants_safety
 
 
 def test_what_somebody_has_removed_is_not_packed(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ class Collector:
     def _write_down(self, now: float) -> None:
         """Write a checkpoint when it is time, and pack what is over."""
         if now - self._written_at >= CHECKPOINT_SECONDS:
-            due = now - self._safe_at >= SAFE_SECONDS or self._store.is_large
+            due = now - self._safe_at >= SAFE_SECONDS or self._store.wants_safety
             if self._dirty or (due and not self._is_safe):
                 self.checkpoint(now, safe=due)
             self._written_at = now

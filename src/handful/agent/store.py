@@ -35,6 +35,8 @@ FRAME_BYTES = 256 * 1024
 OPEN, INDEX = ".jsonl", ".idx"
 # An open file that has become so large is packed before its hour is over.
 MOST_OPEN = 32 * 1024 * 1024
+# What waits for the disk is in memory, which is the agent's own: its container has 96 MB.
+MOST_UNSAFE = 8 * 1024 * 1024
 # An hour that is over is packed when nobody has written to it for so long.
 QUIET_SECONDS = 120.0
 HOUR = len("2026-01-31T12")
@@ -64,6 +66,11 @@ class Hour:
     # So many bytes are known to be on the disk; of so many, the lines were counted.
     safe: int = -1
     counted: int = 0
+
+    @property
+    def unsafe(self) -> int:
+        """So many bytes may not be on the disk yet."""
+        return self.size - max(0, self.safe)
 
 
 class Store:
@@ -103,9 +110,10 @@ class Store:
                 hour.waiting.clear()
 
     @property
-    def is_large(self) -> bool:
-        """Whether a file is to be packed as soon as it is on the disk."""
-        return any(hour.size > MOST_OPEN for hour in self._hours.values())
+    def wants_safety(self) -> bool:
+        """Whether a safe checkpoint is due: a file is to be packed, or much is not on the disk yet."""
+        hours = self._hours.values()
+        return any(hour.size > MOST_OPEN for hour in hours) or sum(hour.unsafe for hour in hours) > MOST_UNSAFE
 
     def checkpoint(
         self, marks: Mapping[str, Mark], begun: Mapping[str, Mapping[str, Sequence[str]]],

@@ -14,6 +14,8 @@ twice=$(awk '$1 == "peer" { print $4, $2 }' <<<"$wanted" | sort -u | cut -d ' ' 
 if ! ip link show "$device" >/dev/null 2>&1 && ! ip link add "$device" type wireguard 2>/dev/null; then
   [[ -e /dev/net/tun ]] || { mkdir -p /dev/net && mknod /dev/net/tun c 10 200; }
   wireguard-go "$device" >/dev/null 2>&1
+  # It returns before it answers; whoever asks too early is hung up on.
+  for _ in {1..100}; do if wg show "$device" peers >/dev/null 2>&1; then break; fi; sleep 0.1; done
 fi
 wg set "$device" listen-port 51820 private-key wireguard.key
 while read -r key; do
