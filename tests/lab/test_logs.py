@@ -143,7 +143,12 @@ def test_lines_that_are_odd(project: Project) -> None:
     project.handful("deploy")
     odd = "busybox head -c 1000000 /dev/zero | busybox tr '\\0' x; echo; printf '\\001\\377\\000end\\n'; busybox yes | busybox head -n 1000000; printf unfinished"
     project.sh(container("odd", odd, "--rm") + " >/dev/null")
-    wait_until(lambda: said(project, "odd", "--grep", "unfinished"), 90)
+    try:
+        wait_until(lambda: said(project, "odd", "--grep", "unfinished"), 90)
+    except AssertionError as late:
+        seen = "docker inspect -f '{{.RestartCount}} {{.State.OOMKilled}}' handful-agent; docker logs --tail 20 handful-agent 2>&1; ls -la /var/lib/handful/logs/$stack/odd; dmesg | tail -3"
+        late.add_note(project.sh(seen) + project.handful("logs", "odd", "-n", "5").all)
+        raise
     (long,) = said(project, "odd", "--grep", "xxx")
     assert long == "x" * 1_000_000
     (binary,) = said(project, "odd", "--regex", "end$")

@@ -35,8 +35,9 @@ FRAME_BYTES = 256 * 1024
 OPEN, INDEX = ".jsonl", ".idx"
 # An open file that has become so large is packed before its hour is over.
 MOST_OPEN = 32 * 1024 * 1024
-# What waits for the disk is in memory, which is the agent's own: its container has 96 MB.
-MOST_UNSAFE = 8 * 1024 * 1024
+# What waits for the disk is in memory, which is the agent's own: its container has 96 MB. And the more it is, the longer
+# no log is looked at while it is written.
+MOST_UNSAFE = 1024 * 1024
 # An hour that is over is packed when nobody has written to it for so long.
 QUIET_SECONDS = 120.0
 HOUR = len("2026-01-31T12")
