@@ -148,10 +148,15 @@ class Collector:
             if self._dirty or (due and not self._is_safe):
                 self.checkpoint(now, safe=due)
             self._written_at = now
-            self._store.seal(now, time.strftime("%Y-%m-%dT%H", time.gmtime()))
+            self._store.seal(now, time.strftime("%Y-%m-%dT%H", time.gmtime()), self._look)
         elif self._unkept > MOST_UNKEPT:
             # So that a flood does not fill the memory.
             self.flush()
+
+    def _look(self) -> None:
+        """Open what those who write much write to now: it may be gone when it is their turn."""
+        for key in self._busy:
+            self._readings[key].tail.look()
 
     def flush(self) -> None:
         """Hand all that was read to the kernel: whoever searches finds it."""

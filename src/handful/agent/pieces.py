@@ -119,7 +119,7 @@ class Pieces:
 
     def _blocks(self, path: Path) -> Iterator[Piece]:
         """Yield the pieces of a file that is written to: it has no index, so each is looked through."""
-        offset, app, query = 0, path.parent.name, self._query
+        offset, number, app, query = 0, 0, path.parent.name, self._query
         name = f"{path.parent.parent.name}/{app}/{path.name}"
         end_at = None if query.covered is None else query.covered.get(name, 0)
         # What is packed meanwhile can still be read by whoever has it open.
@@ -132,16 +132,18 @@ class Pieces:
                 if self._needle in whole and (times := TIMES.findall(whole)):
                     first, end = min(times).decode(), max(times).decode()
                     if first < query.until and end >= query.since:
-                        yield Piece(first, end, app, partial(_again, path, offset, len(whole)))
-                offset += len(block)
+                        yield Piece(first, end, app, partial(_again, path, number, offset, len(whole)))
+                offset, number = offset + len(block), number + 1
 
 
-def _again(path: Path, offset: int, size: int) -> bytes:
-    """Return a block once more: all of a file's would be too much to keep."""
+def _again(path: Path, number: int, offset: int, size: int) -> bytes:
+    """Return a block once more: all of a file's would be too much. Packed since, it is the frame of its number."""
     try:
         return _bytes(path, offset, size)
     except FileNotFoundError:
-        return unpacked(path)[offset : offset + size]
+        whole = Pieces(path.parent.parent.parent, Query(path.parent.parent.name))
+        frames = [piece for packed in _packed(path) for piece in whole.of(packed)]
+        return frames[number].read()[:size] if number < len(frames) else b""
 
 
 def unpacked(path: Path) -> bytes:

@@ -24,7 +24,7 @@ from handful.agent.minutes import Counted, Minutes, beside, count_lines, records
 from handful.agent.tail import Mark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from handful.agent.codec import Codec
@@ -35,8 +35,8 @@ FRAME_BYTES = 256 * 1024
 OPEN, INDEX = ".jsonl", ".idx"
 # An open file that has become so large is packed before its hour is over.
 MOST_OPEN = 32 * 1024 * 1024
-# What waits for the disk is in memory, which is the agent's own: its container has 96 MB. And the more it is, the longer
-# no log is looked at while it is written.
+# What waits for the disk is in memory, which is the agent's own: its container has 96 MB. And the more it is, the
+# longer no log is looked at while it is written.
 MOST_UNSAFE = 1024 * 1024
 # An hour that is over is packed when nobody has written to it for so long.
 QUIET_SECONDS = 120.0
@@ -139,10 +139,10 @@ class Store:
             if hour.safe - hour.counted > COUNT_BYTES:
                 _count(hour)
 
-    def seal(self, now: float, hour_now: str) -> list[Path]:
+    def seal(self, now: float, hour_now: str, between: Callable[[], None] = lambda: None) -> list[Path]:
         """Pack an hour that is over, or too large, once a safe checkpoint has covered it. Return the packed file.
 
-        One at a time: logs are not read meanwhile.
+        One at a time: logs are not read meanwhile, which takes a second or more; `between` is called again and again.
 
         `now` is on the clock of `append`, `hour_now` like 2026-01-31T12.
         """
@@ -151,7 +151,7 @@ class Store:
             if (over or hour.size > MOST_OPEN) and not hour.waiting and hour.safe == hour.size:
                 del self._hours[key]
                 # Somebody may have removed it.
-                return [pack(hour.path, self._codec)] if hour.path.exists() else []
+                return [pack(hour.path, self._codec, between)] if hour.path.exists() else []
         return []
 
     def _state(
@@ -190,13 +190,14 @@ class Store:
                 self._hours[base] = Hour(path, name, path.stat().st_size)
 
 
-def pack(path: Path, codec: Codec) -> Path:
+def pack(path: Path, codec: Codec, between: Callable[[], None] = lambda: None) -> Path:
     """Pack an hour's file into frames with an index, and remove it; whoever is killed meanwhile leaves one of both."""
     stem = path.name.removesuffix(OPEN)
     packed = path.with_name(f"{stem}{OPEN}.{codec.ending}")
     fresh, offset, frames, minutes = packed.with_suffix(".new"), 0, list[list[Any]](), Minutes()
     with fresh.open("wb") as file:
         for block in _blocks(path):
+            between()
             frame = codec.pack(block)
             records = list(records_of(block))
             times = [record["t"] for record in records] or [""]
