@@ -53,6 +53,7 @@ class Agent:
     def turn(self, now: float) -> None:
         """One round."""
         self.collector.know(self.containers.look(), now)
+        self.collector.saw(None, None)
         self.collector.read(now)
         self.collector.flush()
 
@@ -194,6 +195,29 @@ def test_one_that_came_while_nobody_looked(docker: Docker, tmp_path: Path, lines
     assert agent.collector.gaps == ({("shop", "web"): gaps} if gaps else {})
 
 
+@pytest.mark.parametrize(("size", "lines", "gaps"), [
+    # A line takes 80 bytes.
+    ("2k", 24, 0), ("2k", 25, 1), ("2 KB", 25, 1), ("1.9k", 24, 1), ("2000", 25, 1), ("2m", 25, 0), ("2kib", 25, 1), ("?", 25, 0), ("", 25, 0), (None, 25, 0),
+])
+def test_one_that_is_removed_when_its_file_was_full(docker: Docker, tmp_path: Path, size: str | None, lines: int, gaps: int) -> None:
+    """Docker has begun another file then, most likely, and nobody has seen it: told. Not where it was read to its end before."""
+    agents = Agent(docker, tmp_path / "logs")
+    for key, ended in (("a", {}), ("b", {"Running": False, "FinishedAt": "2026-01-01T10:00:00Z"})):
+        log = docker.run(key * 64, f"shop.{key}-1", {**WEB, "handful.app": key}, **ended)
+        config = {} if size is None else {"Config": {"max-size": size}}
+        (log.parent / "hostconfig.json").write_text(json.dumps({"LogConfig": config}))
+        log.write_text("".join(json.dumps({"log": f"line {number:07}\n", "stream": "stdout", "time": "2026-01-01T10:00:00.1Z"}) + "\n" for number in range(lines)))
+        assert log.stat().st_size == 80 * lines
+    agents.turn(0.0)
+    for key in "ab":
+        docker.remove(key * 64)
+    for now in (1.0, 2.0):
+        agents.turn(now)
+    agents.collector.drop()
+    assert agents.collector.gaps == ({("shop", "a"): 1} if gaps else {})
+    assert [line["x"] for line in search(tmp_path / "logs", Query("shop", apps=("b",))) if line["s"] == "stdout"] == [f"line {number:07}" for number in range(lines)]
+
+
 def test_one_that_is_removed_in_a_long_line(docker: Docker, tmp_path: Path) -> None:
     """A piece of the log that has no line's end is not the end of the log."""
     log = docker.run("a" * 64, "shop.web-1", WEB)
@@ -239,7 +263,8 @@ def test_who_writes_little_waits_for_the_checkpoint(docker: Docker, tmp_path: Pa
 
     def look(now: float, changed: str, lived: str = "") -> list[str]:
         agent.collector.know(agent.containers.look(), now)
-        agent.collector.read(now, {key * 64 for key in changed}, {key * 64 for key in lived})
+        agent.collector.saw({key * 64 for key in changed}, {key * 64 for key in lived})
+        agent.collector.read(now)
         agent.collector.flush()
         return kept(tmp_path / "logs")
 

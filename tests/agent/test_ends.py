@@ -43,6 +43,7 @@ class Agent:
     def turn(self, now: float) -> None:
         """One round."""
         self.collector.know(self.containers.look(), now)
+        self.collector.saw(None, None)
         self.collector.read(now)
         self.collector.flush()
 
@@ -262,6 +263,7 @@ def test_each_start_and_each_end_is_said_once(docker: Docker, logs: Path, seed: 
             said += happens(docker, running, chance, clock, again=step % 3 == 0)
         if chance.random() < 0.3:
             agent.collector.know(agent.containers.look(), now)
+            agent.collector.saw(None, None)
             agent.collector.read(now)
             agent.kill()
             agent = Agent(docker, logs)

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,7 @@ from agent_support import seal_all
 from handful.agent import store as storing
 from handful.agent.checkpoint import CHECKPOINT, SAFE
 from handful.agent.codec import Codec, Gzip, Zstd, codec_of
-from handful.agent.disk import read_object
+from handful.agent.disk import meanwhile, read_object
 from handful.agent.lines import Line
 from handful.agent.store import Source, Store
 from handful.agent.tail import Mark
@@ -204,6 +205,61 @@ def test_an_hour_that_becomes_too_large_is_packed_early(tmp_path: Path, monkeypa
     store.append(WEB, line(100), "", 0.0)
     store.checkpoint({}, {})
     assert len(kept(tmp_path)) == 101
+
+
+def test_lines_that_come_while_the_disk_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the same hour, of another one and of another app, while all is saved, counted or packed: each is kept once."""
+    monkeypatch.setattr(storing, "COUNT_BYTES", 0)
+    store, came = Store(tmp_path, Gzip()), list[int]()
+
+    def comes() -> None:
+        for source, hour in ((WEB, 12), (WEB, 13), (Source("shop", f"web{len(came)}", "web-1"), 12)):
+            came.append(1000 + len(came))
+            store.append(source, line(came[-1], hour), "info", 1.0)
+
+    for number in range(20):
+        store.append(WEB, line(number), "info", 0.0)
+    store.between = comes
+    store.checkpoint({}, {})
+    assert came
+    # Those that came meanwhile are not covered by that checkpoint.
+    assert kept(tmp_path) == [line(number).text for number in range(20)]
+    store.checkpoint({}, {})
+    store.between = lambda: None
+    store.checkpoint({}, {})
+    before = len(came)
+    store.between = comes
+    packed = store.seal(500.0, "2026-01-02T00") + store.seal(500.0, "2026-01-02T00")
+    assert len(packed) == 2
+    assert len(came) > before
+    store.between = lambda: None
+    store.checkpoint({}, {})
+    everything = sorted(line(number).text for number in (*range(20), *came))
+    assert sorted(kept(tmp_path)) == everything
+    Store(tmp_path, Gzip())
+    assert sorted(kept(tmp_path)) == everything
+
+
+def test_whatever_fails_while_the_disk_is_waited_for_is_raised() -> None:
+    """When the work has ended: nobody else may write then."""
+    begun, ended = threading.Event(), list[int]()
+
+    def work() -> None:
+        begun.wait(20.0)
+        ended.append(1)
+        raise OSError(errno.ENOSPC, "full")
+
+    with pytest.raises(OSError, match="full"):
+        meanwhile(work, begun.set)
+    begun.clear()
+
+    def wrong() -> None:
+        begun.set()
+        raise TypeError("a mistake")
+
+    with pytest.raises(TypeError, match="a mistake"):
+        meanwhile(work, wrong)
+    assert ended == [1, 1]
 
 
 def test_a_folder_that_somebody_removes(tmp_path: Path) -> None:

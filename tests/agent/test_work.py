@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
 from handful.agent import retain as retaining
+from handful.agent import store as storing
 from handful.agent import work as working
 from handful.agent.codec import Gzip
 from handful.agent.lines import Line
@@ -67,6 +70,16 @@ def say(log: Path, text: str) -> None:
         file.write(json.dumps({"log": f"{text}\n", "stream": "stdout", "time": "2026-01-01T10:00:00.1Z"}) + "\n")
 
 
+def is_open(path: Path) -> bool:
+    """Whether this process has a file open."""
+    found = set()
+    for number in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            told = os.stat(f"/proc/self/fd/{number}")
+            found.add((told.st_dev, told.st_ino))
+    return (path.stat().st_dev, path.stat().st_ino) in found
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits long for the next try."""
@@ -114,6 +127,33 @@ def test_what_nobody_foresaw_is_tried_again_and_told(docker: Docker, tmp_path: P
     said = capfd.readouterr().err
     assert "it is tried again: TypeError: a mistake" in said
     assert "test_work.py" in said
+
+
+def test_one_that_comes_and_goes_while_the_disk_is_waited_for(docker: Docker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files are opened meanwhile, also the one that it writes to after a rotation: they are read when they are gone."""
+    waits, goes_on = threading.Event(), threading.Event()
+
+    def slow(_: Path) -> None:
+        waits.set()
+        # Longer than anybody below waits.
+        goes_on.wait(2 * DEADLINE)
+
+    say(docker.run("a" * 64, "shop.web-1", WEB), "first")
+    monkeypatch.setattr(storing, "sync", slow)
+    with Works(docker, tmp_path) as works:
+        try:
+            assert waits.wait(DEADLINE)
+            log = docker.run("b" * 64, "shop.job", WEB)
+            say(log, "one")
+            until(lambda: is_open(log))
+            log.rename(f"{log}.1")
+            say(log, "two")
+            until(lambda: is_open(log))
+            docker.remove("b" * 64)
+        finally:
+            goes_on.set()
+        until(lambda: works.texts() == ["first", "one", "two"])
+    assert not +works.agent.scrape.errors
 
 
 def test_requests_that_come_once_more_are_counted_once() -> None:

@@ -91,7 +91,8 @@ def prune_removes_what_nothing_needs(project: Project) -> None:
     one = next(iter(kept))
     project.sh(f"docker tag {one} handful/gone/web:1; docker tag {one} mine:1")
     own = f"handful/{project.name}/web:gone"
-    subprocess.run(["docker", "tag", TINY, own], check=True)
+    # An image of its own: Docker knows when an image was tagged last, by whatever name, and others tag TINY meanwhile.
+    subprocess.run(["docker", "build", "--quiet", "--tag", own, "-"], check=True, text=True, input=f"FROM {TINY}\nLABEL of={own}\n")
     assert "handful/gone" not in project.handful("prune", "--dry-run").out
     # An image is judged by seconds.
     wait_until(lambda: "would remove handful/gone/web:1" in project.handful("prune", "--dry-run", "--older-than", "1s").out)

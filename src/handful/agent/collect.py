@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from handful.agent.containers import rotated_at
 from handful.agent.ends import STREAM, Known, Memory, gone, life, now_told
 from handful.agent.levels import level_of
 from handful.agent.lines import Joiner, Line
@@ -39,14 +40,15 @@ BROKEN = "lines may be missing here: Docker's log has something here that is no 
 class Reading:
     """A container whose log is read; `takes`: who is given what it writes to stdout.
 
-    `gone`: the container is; `ended`: it does not run; `behind`: there is more.
-    `gaps`, `broken`: so many of the tail's, and of the joiner's, were told.
+    `full`: a file of so many bytes is rotated, 0: none is. `gone`: the container is; `ended`: it does not run;
+    `behind`: there is more. `gaps`, `broken`: so many of the tail's, and of the joiner's, were told.
     """
 
     source: Source
     tail: Tail
     joiner: Joiner
     takes: Takes | None
+    full: int = 0
     gone: bool = False
     ended: bool = False
     behind: bool = True
@@ -70,8 +72,8 @@ class Collector:
         """Nothing is read yet."""
         self._store, self.rules, self._parts, self._memory = store, rules, parts, memory
         self._readings: dict[str, Reading] = {}
-        # Whose turn it is in each round, and who has written since their turn.
-        self._busy, self._changed = set[str](), set[str]()
+        # Whose turn it is in each round; who has written since their turn; who may write to another file since.
+        self._busy, self._changed, self._lived = set[str](), set[str](), set[str]()
         self._written_at = self._safe_at = float("-inf")
         # The first one says from which boot on what is written counts.
         self._dirty, self._unkept, self._is_safe = True, 0, False
@@ -87,7 +89,8 @@ class Collector:
             if key not in self._readings:
                 tail = Tail(container.log, self._store.marks.get(key, Mark()))
                 joiner = Joiner(self._store.begun.get(key, {}))
-                self._readings[key] = Reading(container.source, tail, joiner, self._parts.get(container.part))
+                takes = self._parts.get(container.part)
+                self._readings[key] = Reading(container.source, tail, joiner, takes, rotated_at(container.log))
                 self._busy.add(key)
                 # One of a moment may be gone when it is its turn.
                 tail.look()
@@ -102,18 +105,28 @@ class Collector:
         for key in [key for key in self._known if key not in containers and key not in self._readings]:
             self._left(key, self._known.pop(key), now)
 
-    def read(
-        self, now: float, changed: Collection[str] | None = None, lived: Collection[str] | None = None
-    ) -> int:
-        """Read what there is, and hand it to the store; return how many lines that were.
+    def saw(self, changed: Collection[str] | None, lived: Collection[str] | None) -> None:
+        """Take in what has happened, and open what may be gone when it is its turn.
 
-        `now` is on a clock that nobody sets. `changed`: the containers that have written; `lived`: those that may
-        write to another file now; None: any may.
+        `changed`: the containers that have written; `lived`: those that may write to another file now; None: any may.
+        """
+        if changed is None or lived is None:
+            changed = lived = self._readings.keys()
+        self._changed.update(changed)
+        self._lived.update(lived)
+        for key in lived:
+            if key in self._readings:
+                self._readings[key].tail.look()
+
+    def read(self, now: float) -> int:
+        """Read what there is of what was seen, and hand it to the store; return how many lines that were.
+
+        `now` is on a clock that nobody sets.
         """
         count = 0
-        for key in self._turn(now, changed, lived):
+        for key in self._turn(now):
             reading = self._readings[key]
-            if lived is None or reading.is_busy or key in lived:
+            if reading.is_busy:
                 reading.tail.look()
             found = self._read(key, reading, now)
             count += found
@@ -128,18 +141,15 @@ class Collector:
         self._write_down(now)
         return count
 
-    def _turn(self, now: float, changed: Collection[str] | None, lived: Collection[str] | None) -> list[str]:
+    def _turn(self, now: float) -> list[str]:
         """Return whose turn it is: who writes much, or may write to another file; before a checkpoint, all that wrote.
 
         Nobody sees their lines before that, and two lines at once cost little more than one.
         """
-        if changed is None or lived is None:
-            self._changed.clear()
-            return list(self._readings)
-        self._changed.update(changed)
-        keys = self._busy.union(lived, self._changed if now - self._written_at >= CHECKPOINT_SECONDS else ())
+        keys = self._busy.union(self._lived, self._changed if now - self._written_at >= CHECKPOINT_SECONDS else ())
         self._changed -= keys
-        return [key for key in keys if key in self._readings]
+        self._lived.clear()
+        return [key for key in self._readings if key in keys]
 
     def _write_down(self, now: float) -> None:
         """Write a checkpoint when it is time, and pack what is over."""
@@ -148,15 +158,10 @@ class Collector:
             if self._dirty or (due and not self._is_safe):
                 self.checkpoint(now, safe=due)
             self._written_at = now
-            self._store.seal(now, time.strftime("%Y-%m-%dT%H", time.gmtime()), self._look)
+            self._store.seal(now, time.strftime("%Y-%m-%dT%H", time.gmtime()))
         elif self._unkept > MOST_UNKEPT:
             # So that a flood does not fill the memory.
             self.flush()
-
-    def _look(self) -> None:
-        """Open what those who write much write to now: it may be gone when it is their turn."""
-        for key in self._busy:
-            self._readings[key].tail.look()
 
     def flush(self) -> None:
         """Hand all that was read to the kernel: whoever searches finds it."""
@@ -173,10 +178,11 @@ class Collector:
         marks = {key: reading.tail.mark for key, reading in self._readings.items()}
         begun = {key: waiting for key, reading in self._readings.items() if (waiting := reading.joiner.waiting)}
         known: dict[str, Any] = {key: each.told for key, each in self._known.items()}
-        self._store.checkpoint(marks, begun, {**known, SINCE: self._since}, safe=safe)
+        # What happens while the disk is waited for is in none of these: it is for the next one.
         self._written_at, self._dirty, self._unkept, self._is_safe = now, False, 0, safe
         if safe:
             self._safe_at = now
+        self._store.checkpoint(marks, begun, {**known, SINCE: self._since}, safe=safe)
 
     def drop(self) -> None:
         """Let go of all files, and write nothing down: the next agent goes on from the last checkpoint."""
@@ -231,10 +237,14 @@ class Collector:
         rules = self.rules.get((source.stack, source.app), ())
         for line in rest:
             self._keep(source, line, now, level_of(line.text, rules))
+        known = self._known.get(key)
+        if reading.full and reading.tail.mark.offset >= reading.full and not (known and known.whole):
+            # There was another file, most likely, and it was gone before anybody saw it.
+            self._gap(source, 1, now, GAP)
         reading.tail.close()
         del self._readings[key]
         self._busy.discard(key)
-        if (known := self._known.get(key)) is not None:
+        if known is not None:
             # To its end, whether or not it was seen how it ended.
             self._known[key] = replace(known, whole=True)
         self._dirty = True

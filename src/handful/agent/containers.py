@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+# A `max-size` as Docker reads it, in powers of 1000 (measured): 20m, 1.5 GB, 1024.
+SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)i?b?", re.IGNORECASE)
+UNITS = " kmgtp"
 # Of those that are nobody's of handful's.
 NOBODY, OTHERS = "_", "others"
 
@@ -123,6 +127,16 @@ def _read(path: Path) -> Container | None:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def rotated_at(log: Path) -> int:
+    """Return how many bytes a container's log file has when Docker begins another one; 0: never, or unknown."""
+    try:
+        told = json.loads((log.parent / "hostconfig.json").read_bytes())["LogConfig"]["Config"]["max-size"]
+        size = SIZE.fullmatch(told)
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+    return int(float(size[1]) * 1000 ** UNITS.index(size[2].lower() or " ")) if size else 0
 
 
 def _source(name: str, labels: dict[str, str]) -> Source:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 from handful.agent.lines import loads
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 ONLY_OURS = 0o600
+WAIT_SECONDS = 0.02
 
 
 def put(path: Path, data: bytes, *, safe: bool = True) -> None:
@@ -51,6 +54,31 @@ def sync(path: Path) -> None:
         os.fsync(file)
     finally:
         os.close(file)
+
+
+def meanwhile(work: Callable[[], object], between: Callable[[], None]) -> None:
+    """Do work that waits for the disk, and call `between` again and again until it is done.
+
+    Raises what either does, when the work has ended.
+    """
+    failed: list[BaseException] = []
+
+    def do() -> None:
+        try:
+            work()
+        except BaseException as wrong:  # noqa: BLE001  # it is raised where the work was asked for
+            failed.append(wrong)
+
+    thread = threading.Thread(target=do)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(WAIT_SECONDS)
+            between()
+    finally:
+        thread.join()
+    if failed:
+        raise failed[0]
 
 
 def read_object(path: Path) -> dict[str, Any]:

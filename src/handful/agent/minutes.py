@@ -12,7 +12,7 @@ from handful.agent.disk import read_object
 from handful.agent.lines import loads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 # By minute (2026-01-31T12:00), by level.
@@ -47,8 +47,11 @@ class Counted:
         """What is written down."""
         return {"inode": self.inode, "size": self.size, "minutes": self.minutes}
 
-    def go_on(self, path: Path, end: int | None = None) -> None:
-        """Count what has come since, up to `end`, or to the end of its last whole line. Raises FileNotFoundError."""
+    def go_on(self, path: Path, end: int | None = None, between: Callable[[], None] = lambda: None) -> None:
+        """Count what has come since, up to `end`, or to the end of its last whole line; `between`: after each piece.
+
+        Raises FileNotFoundError.
+        """
         with path.open("rb") as file:
             file.seek(self.size)
             while (end is None or self.size < end) and (lines := file.readlines(BLOCK_BYTES)):
@@ -56,6 +59,7 @@ class Counted:
                 whole = block if block.endswith(b"\n") else block[: block.rfind(b"\n") + 1]
                 count_lines(records_of(whole), self.minutes)
                 self.size += len(whole)
+                between()
                 if len(whole) < len(block):
                     break
 

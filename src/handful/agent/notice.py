@@ -39,11 +39,11 @@ class Notice:
         # Those of the last look that have come, begun, ended or gone; None: any may have.
         self.lived: frozenset[str] | None = None
         # Whether there is something to be told of them.
-        self._stirred = True
+        self.stirred = True
 
     def changed(self, now: float) -> frozenset[str] | None:
         """Return the ids of containers that have changed; None: anything may have. `now` is on a clock nobody sets."""
-        life = self._life.events() if self._stirred else frozenset[str]()
+        life = self._life.events() if self.stirred else frozenset[str]()
         lines = self._lines.events()
         if life is None or lines is None or now - self._whole >= WHOLE_SECONDS:
             self._whole, self.lived = now, None
@@ -61,7 +61,7 @@ class Notice:
     def wait(self, seconds: float) -> None:
         """Return when a container has come, begun, ended or gone, or after so long. One of a moment is soon gone."""
         if self._life.file >= 0:
-            self._stirred = bool(select.select([self._life.file], [], [], seconds)[0])
+            self.stirred = bool(select.select([self._life.file], [], [], seconds)[0])
         else:
             time.sleep(seconds)
 

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from handful.agent.checkpoint import OWN, Checkpoints
 from handful.agent.codec import dumps
-from handful.agent.disk import append, put, sync
+from handful.agent.disk import append, meanwhile, put, sync
 from handful.agent.minutes import Counted, Minutes, beside, count_lines, records_of
 from handful.agent.tail import Mark
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from handful.agent.codec import Codec
@@ -80,6 +80,8 @@ class Store:
     def __init__(self, folder: Path, codec: Codec, boot: str = "") -> None:
         """Cut off what the checkpoint that counts does not cover. Another agent must not be at work."""
         self._folder, self._codec, self._checkpoints = folder, codec, Checkpoints(folder, boot)
+        # Called again and again in all that takes long, in the thread of whoever asked for it; it may append.
+        self.between: Callable[[], None] = lambda: None
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / OWN).mkdir(mode=0o700, exist_ok=True)
         told = self._checkpoints.read()
@@ -129,30 +131,40 @@ class Store:
         self.marks = dict(marks)
         told = self._state(marks, begun, known or {})
         if safe:
-            for hour in self._hours.values():
-                if hour.safe != hour.size:
-                    sync(hour.path)
-                    hour.safe = hour.size
-        self._checkpoints.write(told, safe=safe)
-        for hour in self._hours.values():
+            # What is appended in between is for the next one.
+            unsafe = [hour for hour in self._hours.values() if hour.safe != hour.size]
+            meanwhile(lambda: self._save(unsafe, told), self.between)
+        else:
+            self._checkpoints.write(told, safe=False)
+        for hour in tuple(self._hours.values()):
             # Only what is never cut off.
             if hour.safe - hour.counted > COUNT_BYTES:
-                _count(hour)
+                _count(hour, self.between)
 
-    def seal(self, now: float, hour_now: str, between: Callable[[], None] = lambda: None) -> list[Path]:
+    def seal(self, now: float, hour_now: str) -> list[Path]:
         """Pack an hour that is over, or too large, once a safe checkpoint has covered it. Return the packed file.
 
-        One at a time: logs are not read meanwhile, which takes a second or more; `between` is called again and again.
-
-        `now` is on the clock of `append`, `hour_now` like 2026-01-31T12.
+        One at a time: logs are not read meanwhile. `now` is on the clock of `append`, `hour_now` like 2026-01-31T12.
         """
         for key, hour in self._hours.items():
             over = key.rpartition("/")[2][:HOUR] < hour_now and now - hour.touched > QUIET_SECONDS
             if (over or hour.size > MOST_OPEN) and not hour.waiting and hour.safe == hour.size:
-                del self._hours[key]
                 # Somebody may have removed it.
-                return [pack(hour.path, self._codec, between)] if hour.path.exists() else []
+                packed = [pack(hour.path, self._codec, self.between)] if hour.path.exists() else []
+                del self._hours[key]
+                if hour.waiting:
+                    # They came meanwhile, and go to the next file of their hour.
+                    fresh = self._hour(key)
+                    fresh.waiting, fresh.touched = hour.waiting, hour.touched
+                return packed
         return []
+
+    def _save(self, unsafe: Iterable[Hour], told: Mapping[str, Any]) -> None:
+        """Have all that was written on the disk, and a checkpoint after it."""
+        for hour in unsafe:
+            sync(hour.path)
+            hour.safe = hour.size
+        self._checkpoints.write(told, safe=True)
 
     def _state(
         self, marks: Mapping[str, Mark], begun: Mapping[str, Mapping[str, Sequence[str]]], known: Mapping[str, Any]
@@ -213,11 +225,11 @@ def pack(path: Path, codec: Codec, between: Callable[[], None] = lambda: None) -
     return packed
 
 
-def _count(hour: Hour) -> None:
+def _count(hour: Hour, between: Callable[[], None]) -> None:
     """Write down how many lines its minutes have. What somebody has removed has none."""
     counted = Counted.of(hour.path)
     with suppress(FileNotFoundError):
-        counted.go_on(hour.path, hour.safe)
+        counted.go_on(hour.path, hour.safe, between)
         put(beside(hour.path), dumps(counted.told), safe=False)
     hour.counted = hour.safe
 

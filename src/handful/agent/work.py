@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -115,9 +116,11 @@ class Agent:
         self._room.make(self._stacks.settings())
         parts = MappingProxyType({PROXY: self._requests.take})
         boot = "".join(lines_of(self._places.proc / "sys/kernel/random/boot_id"))
-        collector = Collector(Store(self._logs, best(), boot), {}, parts, self._memory)
+        store = Store(self._logs, best(), boot)
+        collector = Collector(store, {}, parts, self._memory)
         self._learn(collector)
         notice = Notice(self._folder)
+        store.between = partial(self._look_up, collector, notice)
         try:
             while not over:
                 self._round(collector, notice)
@@ -127,8 +130,14 @@ class Agent:
             notice.close()
             collector.drop()
 
-    def _round(self, collector: Collector, notice: Notice) -> None:
-        now = time.monotonic()
+    def _look_up(self, collector: Collector, notice: Notice) -> None:
+        """While the disk is waited for, or lines are packed: open what would be gone afterwards."""
+        notice.wait(0.0)
+        if notice.stirred:
+            self._see(collector, notice, time.monotonic())
+
+    def _see(self, collector: Collector, notice: Notice, now: float) -> None:
+        """Look which containers have come, begun, written, ended or gone."""
         changed = notice.changed(now)
         if notice.lived is None or notice.lived:
             before, self._seen.containers = self._seen.containers, self._containers.look(notice.lived)
@@ -137,11 +146,16 @@ class Agent:
                 # One that comes may be of a stack that has just said something of it.
                 self._learn(collector)
             collector.know(self._seen.containers, now)
+        collector.saw(changed, notice.lived)
+
+    def _round(self, collector: Collector, notice: Notice) -> None:
+        now = time.monotonic()
+        self._see(collector, notice, now)
         if now - self._learned >= LEARN_SECONDS:
             self._learn(collector)
         if now - self._sampled >= SAMPLE_SECONDS:
             self._sample()
-        collector.read(now, changed, notice.lived)
+        collector.read(now)
         self._seen.lines, self._seen.gaps = collector.lines, collector.gaps
         if now - self._room.made >= RETAIN_SECONDS:
             self._room.make(self._stacks.settings())
