@@ -14,7 +14,7 @@ import pytest
 from handful.agent import store as storing
 from handful.agent.checkpoint import CHECKPOINT, SAFE
 from handful.agent.codec import Zstd
-from handful.agent.collect import BROKEN, Collector
+from handful.agent.collect import BROKEN, CUT, Collector
 from handful.agent.containers import Containers
 from handful.agent.disk import read_object
 from handful.agent.ends import Memory
@@ -216,6 +216,26 @@ def test_one_that_is_removed_when_its_file_was_full(docker: Docker, tmp_path: Pa
     agents.collector.drop()
     assert agents.collector.gaps == ({("shop", "a"): 1} if gaps else {})
     assert [line["x"] for line in search(tmp_path / "logs", Query("shop", apps=("b",))) if line["s"] == "stdout"] == [f"line {number:07}" for number in range(lines)]
+
+
+@pytest.mark.parametrize(("moment", "cut"), [("2026-01-01T10:00:10.191Z", True), ("2026-01-01T10:00:09.4Z", False), ("2026-01-01T10:00:00.08Z", False), ("?", False)])
+def test_one_that_said_more_than_docker_could_write_down(docker: Docker, tmp_path: Path, moment: str, cut: bool) -> None:  # noqa: FBT001  # a parameter of pytest's
+    """Docker waits ten seconds, and lets go of the rest: its last line is from then. It is told once, also where it goes at once."""
+    log = docker.run("a" * 64, "shop.web-1", WEB)
+    agent = Agent(docker, tmp_path / "logs")
+    agent.turn(0.0)
+    for at in ("2026-01-01T10:00:00.04Z", moment):
+        with log.open("a") as file:
+            file.write(json.dumps({"log": "y\n", "stream": "stdout", "time": at}) + "\n")
+    docker.change("a" * 64, Running=False, FinishedAt="2026-01-01T10:00:00.05123456Z")
+    agent.collector.know(agent.containers.look(), 1.0)
+    docker.remove("a" * 64)
+    for now in (1.0, 2.0, 3.0):
+        agent.turn(now)
+    agent.collector.drop()
+    assert agent.collector.gaps == ({("shop", "web"): 1} if cut else {})
+    told = [line["x"] for line in search(tmp_path / "logs", Query("shop")) if line["s"] == "handful"]
+    assert told.count(CUT) == cut
 
 
 def test_one_that_is_removed_in_a_long_line(docker: Docker, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from handful.agent.containers import rotated_at
-from handful.agent.ends import STREAM, Known, Memory, gone, life, now_told
+from handful.agent.ends import STREAM, Known, Memory, cut_off, gone, life, now_told
 from handful.agent.levels import level_of
 from handful.agent.lines import Joiner, Line
 from handful.agent.tail import Mark, Tail
@@ -33,6 +33,7 @@ MOST_FILES = 5
 # The key, in a checkpoint, of when an agent first looked here.
 SINCE = ""
 GAP = "lines may be missing here: Docker had removed them before they were read"
+CUT = "lines may be missing here: ten seconds after a container's end, Docker lets go of what it had not written down"
 BROKEN = "lines may be missing here: Docker's log has something here that is no line"
 
 
@@ -40,8 +41,9 @@ BROKEN = "lines may be missing here: Docker's log has something here that is no 
 class Reading:
     """A container whose log is read; `takes`: who is given what it writes to stdout.
 
-    `full`: a file of so many bytes is rotated, 0: none is. `gone`: the container is; `ended`: it does not run;
-    `behind`: there is more. `gaps`, `broken`: so many of the tail's, and of the joiner's, were told.
+    `full`: a file of so many bytes is rotated, 0: none is. `last`: when its last line was written down. `gone`: the
+    container is; `ended`: it does not run; `behind`: there is more. `gaps`, `broken`: so many of the tail's, and of the
+    joiner's, were told.
     """
 
     source: Source
@@ -49,6 +51,7 @@ class Reading:
     joiner: Joiner
     takes: Takes | None
     full: int = 0
+    last: str = ""
     gone: bool = False
     ended: bool = False
     behind: bool = True
@@ -223,11 +226,14 @@ class Collector:
                 continue
             for line in reading.joiner.feed(record):
                 self._keep(source, line, now, level_of(line.text, rules))
+                reading.last = line.time
                 count += 1
         # One chunk in each round: there may be more, and others have their turn first.
         reading.behind = tail.behind
         self._tell_gaps(reading, now)
         if reading.ended and (read := self._known[key].read(behind=reading.behind)) is not self._known[key]:
+            if read.whole and cut_off(reading.last, read.finished):
+                self._gap(source, 1, now, CUT)
             self._known[key], self._dirty = read, True
         return count
 

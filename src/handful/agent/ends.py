@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from handful.agent.lines import Line
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 STREAM = "handful"
 # As Docker writes the time of what has never been.
 NEVER = "0001-01-01T00:00:00Z"
+# A container that has ended may have said more than Docker could write down: after ten seconds it lets go of the rest
+# (moby, container/monitor.go: loggerCloseTimeout; measured: the last line comes 10.2 to 10.9 s after the end).
+PATIENCE = timedelta(seconds=9.5)
 SIGNALS_FROM = 128
 # Whoever is stopped ends by these: SIGINT and SIGTERM.
 STOPPED = frozenset({0, 130, 143})
@@ -103,6 +106,14 @@ def gone(key: str, known: Known, memory: Memory, now: str) -> Iterator[tuple[Lin
     """Yield what is said of a container that was removed while it ran, as far as anybody has seen."""
     if known.started and not known.ended:
         yield Line(now, STREAM, f"removed; how it ended was not seen{memory.forget(key)}"), "info"
+
+
+def cut_off(last: str, finished: str) -> bool:
+    """Whether Docker has let go of a container's last lines: it wrote some down (`last`) long after the end."""
+    try:
+        return datetime.fromisoformat(last) - datetime.fromisoformat(finished) > PATIENCE
+    except ValueError:
+        return False
 
 
 def now_told(seconds: float) -> str:
