@@ -55,7 +55,7 @@ HOMES = {
     # cli/inside.py hands the terminal over to ssh: that is no conversation with a program, so no business of machine/.
     "subprocess": {"machine", "artifact", "cli/inside.py"},
     "threading": {"agent", "run/engine.py", "run/together.py"},
-    "concurrent": {"run/audit.py", "run/engine.py", "run/together.py", "secrets/vault.py"},
+    "concurrent": {"agent/disk.py", "run/audit.py", "run/engine.py", "run/together.py", "secrets/vault.py"},
     "multiprocessing": set(),
     "asyncio": set(),
 }

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import random
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import pytest
 from handful.agent import store as storing
 from handful.agent.checkpoint import CHECKPOINT, SAFE
 from handful.agent.codec import Zstd
-from handful.agent.collect import BROKEN, CUT, Collector
+from handful.agent.collect import BROKEN, Collector
 from handful.agent.containers import Containers
 from handful.agent.disk import read_object
 from handful.agent.ends import Memory
@@ -52,8 +53,7 @@ class Agent:
 
     def turn(self, now: float) -> None:
         """One round."""
-        self.collector.know(self.containers.look(), now)
-        self.collector.saw(None, None)
+        self.collector.see(self.containers.look(), now)
         self.collector.read(now)
         self.collector.flush()
 
@@ -195,47 +195,29 @@ def test_one_that_came_while_nobody_looked(docker: Docker, tmp_path: Path, lines
     assert agent.collector.gaps == ({("shop", "web"): gaps} if gaps else {})
 
 
-@pytest.mark.parametrize(("size", "lines", "gaps"), [
-    # A line takes 80 bytes.
-    ("2k", 24, 0), ("2k", 25, 1), ("2 KB", 25, 1), ("1.9k", 24, 1), ("2000", 25, 1), ("2m", 25, 0), ("2kib", 25, 1), ("?", 25, 0), ("", 25, 0), (None, 25, 0),
-])
-def test_one_that_is_removed_when_its_file_was_full(docker: Docker, tmp_path: Path, size: str | None, lines: int, gaps: int) -> None:
-    """Docker has begun another file then, most likely, and nobody has seen it: told. Not where it was read to its end before."""
-    agents = Agent(docker, tmp_path / "logs")
-    for key, ended in (("a", {}), ("b", {"Running": False, "FinishedAt": "2026-01-01T10:00:00Z"})):
-        log = docker.run(key * 64, f"shop.{key}-1", {**WEB, "handful.app": key}, **ended)
-        config = {} if size is None else {"Config": {"max-size": size}}
-        (log.parent / "hostconfig.json").write_text(json.dumps({"LogConfig": config}))
-        log.write_text("".join(json.dumps({"log": f"line {number:07}\n", "stream": "stdout", "time": "2026-01-01T10:00:00.1Z"}) + "\n" for number in range(lines)))
-        assert log.stat().st_size == 80 * lines
-    agents.turn(0.0)
-    for key in "ab":
-        docker.remove(key * 64)
-    for now in (1.0, 2.0):
-        agents.turn(now)
-    agents.collector.drop()
-    assert agents.collector.gaps == ({("shop", "a"): 1} if gaps else {})
-    assert [line["x"] for line in search(tmp_path / "logs", Query("shop", apps=("b",))) if line["s"] == "stdout"] == [f"line {number:07}" for number in range(lines)]
+def test_what_is_said_while_the_disk_is_waited_for_is_for_the_next_checkpoint(docker: Docker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when nothing else happens until then."""
+    come = threading.Event()
+    monkeypatch.setattr(storing, "sync", lambda _: come.wait(20.0))
+    write(docker.run("a" * 64, "shop.web-1", WEB), "first", 1)
+    containers, store = Containers(docker.folder), Store(tmp_path / "logs", Zstd(), "a boot")
+    collector = Collector(store, {}, {}, Memory())
 
+    def one_comes() -> None:
+        if not come.is_set():
+            docker.run("b" * 64, "shop.web-2", WEB)
+            collector.see(containers.look(), 0.0)
+            come.set()
 
-@pytest.mark.parametrize(("moment", "cut"), [("2026-01-01T10:00:10.191Z", True), ("2026-01-01T10:00:09.4Z", False), ("2026-01-01T10:00:00.08Z", False), ("?", False)])
-def test_one_that_said_more_than_docker_could_write_down(docker: Docker, tmp_path: Path, moment: str, cut: bool) -> None:  # noqa: FBT001  # a parameter of pytest's
-    """Docker waits ten seconds, and lets go of the rest: its last line is from then. It is told once, also where it goes at once."""
-    log = docker.run("a" * 64, "shop.web-1", WEB)
-    agent = Agent(docker, tmp_path / "logs")
-    agent.turn(0.0)
-    for at in ("2026-01-01T10:00:00.04Z", moment):
-        with log.open("a") as file:
-            file.write(json.dumps({"log": "y\n", "stream": "stdout", "time": at}) + "\n")
-    docker.change("a" * 64, Running=False, FinishedAt="2026-01-01T10:00:00.05123456Z")
-    agent.collector.know(agent.containers.look(), 1.0)
-    docker.remove("a" * 64)
-    for now in (1.0, 2.0, 3.0):
-        agent.turn(now)
-    agent.collector.drop()
-    assert agent.collector.gaps == ({("shop", "web"): 1} if cut else {})
-    told = [line["x"] for line in search(tmp_path / "logs", Query("shop")) if line["s"] == "handful"]
-    assert told.count(CUT) == cut
+    store.between = one_comes
+    collector.see(containers.look(), 0.0)
+    collector.read(0.0)
+    assert come.is_set()
+    assert "b" * 64 not in read_object(tmp_path / "logs" / CHECKPOINT)["known"]
+    collector.see(containers.look(), 2.0, (), ())
+    collector.read(2.0)
+    collector.drop()
+    assert "b" * 64 in read_object(tmp_path / "logs" / CHECKPOINT)["known"]
 
 
 def test_one_that_is_removed_in_a_long_line(docker: Docker, tmp_path: Path) -> None:
@@ -282,8 +264,7 @@ def test_who_writes_little_waits_for_the_checkpoint(docker: Docker, tmp_path: Pa
     agent.turn(0.0)
 
     def look(now: float, changed: str, lived: str = "") -> list[str]:
-        agent.collector.know(agent.containers.look(), now)
-        agent.collector.saw({key * 64 for key in changed}, {key * 64 for key in lived})
+        agent.collector.see(agent.containers.look(), now, {key * 64 for key in changed}, {key * 64 for key in lived})
         agent.collector.read(now)
         agent.collector.flush()
         return kept(tmp_path / "logs")

@@ -42,8 +42,7 @@ class Agent:
 
     def turn(self, now: float) -> None:
         """One round."""
-        self.collector.know(self.containers.look(), now)
-        self.collector.saw(None, None)
+        self.collector.see(self.containers.look(), now)
         self.collector.read(now)
         self.collector.flush()
 
@@ -262,8 +261,7 @@ def test_each_start_and_each_end_is_said_once(docker: Docker, logs: Path, seed: 
         elif running:
             said += happens(docker, running, chance, clock, again=step % 3 == 0)
         if chance.random() < 0.3:
-            agent.collector.know(agent.containers.look(), now)
-            agent.collector.saw(None, None)
+            agent.collector.see(agent.containers.look(), now)
             agent.collector.read(now)
             agent.kill()
             agent = Agent(docker, logs)

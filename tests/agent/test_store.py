@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -207,33 +208,51 @@ def test_an_hour_that_becomes_too_large_is_packed_early(tmp_path: Path, monkeypa
     assert len(kept(tmp_path)) == 101
 
 
-def test_lines_that_come_while_the_disk_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("what", ["saved", "counted", "packed", "on the disk"])
+def test_lines_that_come_while_the_disk_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     """Of the same hour, of another one and of another app, while all is saved, counted or packed: each is kept once."""
-    monkeypatch.setattr(storing, "COUNT_BYTES", 0)
-    store, came = Store(tmp_path, Gzip()), list[int]()
+    store, came, nobody = Store(tmp_path, Gzip()), list[int](), list[bool]()
 
     def comes() -> None:
-        for source, hour in ((WEB, 12), (WEB, 13), (Source("shop", f"web{len(came)}", "web-1"), 12)):
-            came.append(1000 + len(came))
-            store.append(source, line(came[-1], hour), "info", 1.0)
+        if len(came) < 60:
+            for source, hour in ((WEB, 12), (WEB, 13), (Source("shop", f"web{len(came)}", "web-1"), 12)):
+                came.append(1000 + len(came))
+                store.append(source, line(came[-1], hour), "info", 490.0)
+
+    def slow(_: int) -> None:
+        """As a disk that is busy until some have come."""
+        deadline, before = time.monotonic() + 5.0, len(came)
+        while len(came) == before and time.monotonic() < deadline:
+            time.sleep(0.001)
+        nobody.append(len(came) == before)
 
     for number in range(20):
         store.append(WEB, line(number), "info", 0.0)
-    store.between = comes
-    store.checkpoint({}, {})
+    monkeypatch.setattr(storing, "COUNT_BYTES", 0 if what == "counted" else 1 << 30)
+    if what in {"saved", "on the disk"}:
+        monkeypatch.setattr(os, "fsync", slow)
+    else:
+        # Nobody waits for it.
+        monkeypatch.setattr(storing, "meanwhile", lambda work, _: work())
+    if what in {"saved", "counted"}:
+        store.between = comes
+        store.checkpoint({}, {})
+        # That checkpoint does not cover them.
+        assert kept(tmp_path) == [line(number).text for number in range(20)]
+    else:
+        with monkeypatch.context() as before:
+            before.setattr(os, "fsync", lambda _: None)
+            store.checkpoint({}, {})
+        store.between = comes
+        assert len(store.seal(500.0, "2026-01-02T00")) == 1
     assert came
-    # Those that came meanwhile are not covered by that checkpoint.
-    assert kept(tmp_path) == [line(number).text for number in range(20)]
-    store.checkpoint({}, {})
+    assert not any(nobody)
     store.between = lambda: None
+    monkeypatch.setattr(os, "fsync", lambda _: None)
     store.checkpoint({}, {})
-    before = len(came)
-    store.between = comes
-    packed = store.seal(500.0, "2026-01-02T00") + store.seal(500.0, "2026-01-02T00")
-    assert len(packed) == 2
-    assert len(came) > before
-    store.between = lambda: None
-    store.checkpoint({}, {})
+    if what not in {"saved", "counted"}:
+        # They have just been written.
+        assert store.seal(500.0, "2026-01-02T00") == []
     everything = sorted(line(number).text for number in (*range(20), *came))
     assert sorted(kept(tmp_path)) == everything
     Store(tmp_path, Gzip())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
+from handful.agent import collect as collecting
 from handful.agent import retain as retaining
 from handful.agent import store as storing
 from handful.agent import work as working
@@ -131,16 +132,23 @@ def test_what_nobody_foresaw_is_tried_again_and_told(docker: Docker, tmp_path: P
 
 def test_one_that_comes_and_goes_while_the_disk_is_waited_for(docker: Docker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its files are opened meanwhile, also the one that it writes to after a rotation: they are read when they are gone."""
-    waits, goes_on = threading.Event(), threading.Event()
+    slow, waits, goes_on = threading.Event(), threading.Event(), threading.Event()
 
-    def slow(_: Path) -> None:
-        waits.set()
-        # Longer than anybody below waits.
-        goes_on.wait(2 * DEADLINE)
+    def sync(_: Path) -> None:
+        if slow.is_set():
+            waits.set()
+            # Longer than anybody below waits.
+            goes_on.wait(2 * DEADLINE)
 
-    say(docker.run("a" * 64, "shop.web-1", WEB), "first")
-    monkeypatch.setattr(storing, "sync", slow)
+    monkeypatch.setattr(storing, "sync", sync)
+    monkeypatch.setattr(collecting, "SAFE_SECONDS", 1.0)
+    first = docker.run("a" * 64, "shop.web-1", WEB)
+    say(first, "first")
     with Works(docker, tmp_path) as works:
+        # Of a round in which all is quiet, the next one knows that nobody has come.
+        until(lambda: works.texts() == ["first"])
+        slow.set()
+        say(first, "second")
         try:
             assert waits.wait(DEADLINE)
             log = docker.run("b" * 64, "shop.job", WEB)
@@ -152,7 +160,7 @@ def test_one_that_comes_and_goes_while_the_disk_is_waited_for(docker: Docker, tm
             docker.remove("b" * 64)
         finally:
             goes_on.set()
-        until(lambda: works.texts() == ["first", "one", "two"])
+        until(lambda: works.texts() == ["first", "second", "one", "two"])
     assert not +works.agent.scrape.errors
 
 

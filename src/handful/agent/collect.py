@@ -7,7 +7,6 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from handful.agent.containers import rotated_at
 from handful.agent.ends import STREAM, Known, Memory, cut_off, gone, life, now_told
 from handful.agent.levels import level_of
 from handful.agent.lines import Joiner, Line
@@ -41,17 +40,15 @@ BROKEN = "lines may be missing here: Docker's log has something here that is no 
 class Reading:
     """A container whose log is read; `takes`: who is given what it writes to stdout.
 
-    `full`: a file of so many bytes is rotated, 0: none is. `last`: when its last line was written down. `gone`: the
-    container is; `ended`: it does not run; `behind`: there is more. `gaps`, `broken`: so many of the tail's, and of the
-    joiner's, were told.
+    `max_size`: see Container. `gone`: the container is; `ended`: it does not run; `behind`: there is more. `gaps`,
+    `broken`: so many of the tail's, and of the joiner's, were told.
     """
 
     source: Source
     tail: Tail
     joiner: Joiner
     takes: Takes | None
-    full: int = 0
-    last: str = ""
+    max_size: int
     gone: bool = False
     ended: bool = False
     behind: bool = True
@@ -86,33 +83,17 @@ class Collector:
         self._since: str = told.pop(SINCE, "") or now_told(time.time())
         self._known = {key: known for key, each in told.items() if (known := Known.read_from(each)) is not None}
 
-    def know(self, containers: Mapping[str, Container], now: float) -> None:
-        """Take up those that have come, and let go of those that are gone once they are read to their end."""
-        for key, container in containers.items():
-            if key not in self._readings:
-                tail = Tail(container.log, self._store.marks.get(key, Mark()))
-                joiner = Joiner(self._store.begun.get(key, {}))
-                takes = self._parts.get(container.part)
-                self._readings[key] = Reading(container.source, tail, joiner, takes, rotated_at(container.log))
-                self._busy.add(key)
-                # One of a moment may be gone when it is its turn.
-                tail.look()
-                if tail.files >= MOST_FILES and key not in self._store.marks and container.started > self._since:
-                    # It came while no agent looked, and has written as much as is kept of it, or more.
-                    tail.gaps += 1
-            self._live(key, container, now)
-        for key, reading in self._readings.items():
-            reading.gone = key not in containers
-            if reading.gone:
-                self._busy.add(key)
-        for key in [key for key in self._known if key not in containers and key not in self._readings]:
-            self._left(key, self._known.pop(key), now)
-
-    def saw(self, changed: Collection[str] | None, lived: Collection[str] | None) -> None:
+    def see(
+        self, containers: Mapping[str, Container], now: float,
+        changed: Collection[str] | None = None, lived: Collection[str] | None = None,
+    ) -> None:
         """Take in what has happened, and open what may be gone when it is its turn.
 
-        `changed`: the containers that have written; `lived`: those that may write to another file now; None: any may.
+        `containers`: all that are there. `changed`: those that have written; `lived`: those that have come or gone, or
+        may write to another file now; None: any may. `now` is on a clock that nobody sets.
         """
+        if lived is None or lived:
+            self._know(containers, now)
         if changed is None or lived is None:
             changed = lived = self._readings.keys()
         self._changed.update(changed)
@@ -192,6 +173,30 @@ class Collector:
         for reading in self._readings.values():
             reading.tail.close()
 
+    def _know(self, containers: Mapping[str, Container], now: float) -> None:
+        """Take up those that have come, and let go of those that are gone once they are read to their end."""
+        for key, container in containers.items():
+            if key not in self._readings:
+                self._take_up(key, container)
+            self._live(key, container, now)
+        for key, reading in self._readings.items():
+            reading.gone = key not in containers
+            if reading.gone:
+                self._busy.add(key)
+        for key in [key for key in self._known if key not in containers and key not in self._readings]:
+            self._left(key, self._known.pop(key), now)
+
+    def _take_up(self, key: str, container: Container) -> None:
+        tail, joiner = Tail(container.log, self._store.marks.get(key, Mark())), Joiner(self._store.begun.get(key, {}))
+        takes = self._parts.get(container.part)
+        self._readings[key] = Reading(container.source, tail, joiner, takes, container.max_size)
+        self._busy.add(key)
+        # One of a moment may be gone when it is its turn.
+        tail.look()
+        if tail.files >= MOST_FILES and key not in self._store.marks and container.started > self._since:
+            # It came while no agent looked, and has written as much as is kept of it, or more.
+            tail.gaps += 1
+
     def _live(self, key: str, container: Container, now: float) -> None:
         """Say what is new of a container's life."""
         known = self._known.get(key)
@@ -226,13 +231,12 @@ class Collector:
                 continue
             for line in reading.joiner.feed(record):
                 self._keep(source, line, now, level_of(line.text, rules))
-                reading.last = line.time
                 count += 1
         # One chunk in each round: there may be more, and others have their turn first.
         reading.behind = tail.behind
         self._tell_gaps(reading, now)
         if reading.ended and (read := self._known[key].read(behind=reading.behind)) is not self._known[key]:
-            if read.whole and cut_off(reading.last, read.finished):
+            if read.whole and cut_off(reading.joiner.last, read.finished):
                 self._gap(source, 1, now, CUT)
             self._known[key], self._dirty = read, True
         return count
@@ -243,14 +247,13 @@ class Collector:
         rules = self.rules.get((source.stack, source.app), ())
         for line in rest:
             self._keep(source, line, now, level_of(line.text, rules))
-        known = self._known.get(key)
-        if reading.full and reading.tail.mark.offset >= reading.full and not (known and known.whole):
+        if 0 < reading.max_size <= reading.tail.mark.offset:
             # There was another file, most likely, and it was gone before anybody saw it.
             self._gap(source, 1, now, GAP)
         reading.tail.close()
         del self._readings[key]
         self._busy.discard(key)
-        if known is not None:
+        if (known := self._known.get(key)) is not None:
             # To its end, whether or not it was seen how it ended.
             self._known[key] = replace(known, whole=True)
         self._dirty = True

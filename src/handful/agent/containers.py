@@ -29,7 +29,8 @@ class Container:
     """A container, running or not; `log` is the file that Docker writes to, with its driver json-file.
 
     `pid` is 0 where it does not run; times are as Docker has them. `health`: healthy, unhealthy, starting; "": nobody
-    looks. `part`: which of handful's own it is.
+    looks. `part`: which of handful's own it is. `max_size`: of so many bytes, Docker begins another file; 0: it never
+    does, or who knows.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Container:
     running: bool = False
     health: str = ""
     part: str = ""
+    max_size: int = 0
     # Of the app, as handful counts them; "" for commands beside them, and what is not handful's.
     instance: str = ""
 
@@ -94,12 +96,12 @@ class Containers:
         stamp = told.st_ino, told.st_mtime_ns
         if known is not None and known[0] == stamp:
             return known
-        container = _read(self._folder / key / "config.v2.json")
+        container = _read(self._folder / key / "config.v2.json", known[1] if known else None)
         return (stamp, container) if container is not None else known
 
 
-def _read(path: Path) -> Container | None:
-    """Read what Docker knows of one; None when that cannot be read now."""
+def _read(path: Path, known: Container | None) -> Container | None:
+    """Read what Docker knows of one; None when that cannot be read now. `known`: what was read before."""
     try:
         told = json.loads(path.read_bytes())
         labels, state = told["Config"].get("Labels") or {}, told["State"]
@@ -123,18 +125,19 @@ def _read(path: Path) -> Container | None:
             running=state["Running"] and not state.get("Restarting"),
             health=(state.get("Health") or {}).get("Status", ""),
             part=labels.get("handful.part", ""),
+            max_size=known.max_size if known else _max_size(path.with_name("hostconfig.json")),
             instance=labels.get("handful.instance", ""),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def rotated_at(log: Path) -> int:
-    """Return how many bytes a container's log file has when Docker begins another one; 0: never, or unknown."""
+def _max_size(path: Path) -> int:
+    """Read at how many bytes Docker begins another file: it stays so. Raises OSError when that cannot be read now."""
     try:
-        told = json.loads((log.parent / "hostconfig.json").read_bytes())["LogConfig"]["Config"]["max-size"]
+        told = json.loads(path.read_bytes())["LogConfig"]["Config"]["max-size"]
         size = SIZE.fullmatch(told)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return 0
     return int(float(size[1]) * 1000 ** UNITS.index(size[2].lower() or " ")) if size else 0
 

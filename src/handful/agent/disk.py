@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 from handful.agent.lines import loads
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ONLY_OURS = 0o600
-WAIT_SECONDS = 0.02
+# A container of a second has come and gone soon.
+BETWEEN_SECONDS = 0.02
 
 
 def put(path: Path, data: bytes, *, safe: bool = True) -> None:
@@ -59,26 +60,13 @@ def sync(path: Path) -> None:
 def meanwhile(work: Callable[[], object], between: Callable[[], None]) -> None:
     """Do work that waits for the disk, and call `between` again and again until it is done.
 
-    Raises what either does, when the work has ended.
+    Raises what either does, once the work has ended.
     """
-    failed: list[BaseException] = []
-
-    def do() -> None:
-        try:
-            work()
-        except BaseException as wrong:  # noqa: BLE001  # it is raised where the work was asked for
-            failed.append(wrong)
-
-    thread = threading.Thread(target=do)
-    thread.start()
-    try:
-        while thread.is_alive():
-            thread.join(WAIT_SECONDS)
+    with ThreadPoolExecutor(1) as pool:
+        job = pool.submit(work)
+        while not wait([job], BETWEEN_SECONDS).done:
             between()
-    finally:
-        thread.join()
-    if failed:
-        raise failed[0]
+    job.result()
 
 
 def read_object(path: Path) -> dict[str, Any]:

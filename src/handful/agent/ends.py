@@ -20,8 +20,9 @@ STREAM = "handful"
 # As Docker writes the time of what has never been.
 NEVER = "0001-01-01T00:00:00Z"
 # A container that has ended may have said more than Docker could write down: after ten seconds it lets go of the rest
-# (moby, container/monitor.go: loggerCloseTimeout; measured: the last line comes 10.2 to 10.9 s after the end).
-PATIENCE = timedelta(seconds=9.5)
+# (moby, container/monitor.go: loggerCloseTimeout; measured: the last line comes 10.2 to 10.9 s after the end). It may
+# have waited for two other things before, and what is later still is of another run that is not written down yet.
+PATIENCE, NEXT_RUN = timedelta(seconds=9.5), timedelta(seconds=45)
 SIGNALS_FROM = 128
 # Whoever is stopped ends by these: SIGINT and SIGTERM.
 STOPPED = frozenset({0, 130, 143})
@@ -109,10 +110,11 @@ def gone(key: str, known: Known, memory: Memory, now: str) -> Iterator[tuple[Lin
 
 
 def cut_off(last: str, finished: str) -> bool:
-    """Whether Docker has let go of a container's last lines: it wrote some down (`last`) long after the end."""
+    """Whether Docker may have let go of a container's last lines: it wrote some down (`last`) long after the end."""
     try:
-        return datetime.fromisoformat(last) - datetime.fromisoformat(finished) > PATIENCE
-    except ValueError:
+        return PATIENCE < datetime.fromisoformat(last) - datetime.fromisoformat(finished) < NEXT_RUN
+    except (ValueError, TypeError):
+        # No time, or one without a zone: anything may stand in a log.
         return False
 
 

@@ -36,7 +36,7 @@ class Line(NamedTuple):
 class Joiner:
     """Makes lines of one container's records; parts of a line wait for their end.
 
-    `broken` counts what was no record of Docker's.
+    `broken` counts what was no record of Docker's; `last` is when Docker wrote the last one down.
     """
 
     def __init__(self, begun: Mapping[str, Sequence[str]]) -> None:
@@ -44,7 +44,7 @@ class Joiner:
         self._parts = {stream: [text] for stream, (_, text) in begun.items()}
         self._began = {stream: time for stream, (time, _) in begun.items()}
         self._sizes = {stream: len(text) for stream, (_, text) in begun.items()}
-        self.broken = 0
+        self.broken, self.last = 0, ""
 
     @property
     def waiting(self) -> dict[str, tuple[str, str]]:
@@ -65,6 +65,7 @@ class Joiner:
             # A power cut leaves zeros, and Docker writes on behind them.
             begin = record.rfind(BEGIN)
             return self.feed(record[begin:]) if begin > 0 else ()
+        self.last = time
         ends = text.endswith("\n")
         if ends and stream not in self._parts:
             return (Line(time, stream, text[:-1]),)

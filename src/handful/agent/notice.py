@@ -39,11 +39,11 @@ class Notice:
         # Those of the last look that have come, begun, ended or gone; None: any may have.
         self.lived: frozenset[str] | None = None
         # Whether there is something to be told of them.
-        self.stirred = True
+        self._stirred = True
 
     def changed(self, now: float) -> frozenset[str] | None:
         """Return the ids of containers that have changed; None: anything may have. `now` is on a clock nobody sets."""
-        life = self._life.events() if self.stirred else frozenset[str]()
+        life = self._life.events() if self._stirred else frozenset[str]()
         lines = self._lines.events()
         if life is None or lines is None or now - self._whole >= WHOLE_SECONDS:
             self._whole, self.lived = now, None
@@ -58,12 +58,16 @@ class Notice:
             self._life.add(key)
             self._lines.add(key)
 
-    def wait(self, seconds: float) -> None:
-        """Return when a container has come, begun, ended or gone, or after so long. One of a moment is soon gone."""
+    def wait(self, seconds: float) -> bool:
+        """Return when a container has come, begun, ended or gone, or after so long: one of a moment is soon gone.
+
+        Whether one may have.
+        """
         if self._life.file >= 0:
-            self.stirred = bool(select.select([self._life.file], [], [], seconds)[0])
+            self._stirred = bool(select.select([self._life.file], [], [], seconds)[0])
         else:
             time.sleep(seconds)
+        return self._stirred
 
     def close(self) -> None:
         """Watch nothing any more."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from handful.agent.checkpoint import OWN, Checkpoints
@@ -133,12 +134,12 @@ class Store:
         if safe:
             # What is appended in between is for the next one.
             unsafe = [hour for hour in self._hours.values() if hour.safe != hour.size]
-            meanwhile(lambda: self._save(unsafe, told), self.between)
+            meanwhile(partial(self._save, unsafe, told), self.between)
         else:
             self._checkpoints.write(told, safe=False)
         for hour in tuple(self._hours.values()):
-            # Only what is never cut off.
-            if hour.safe - hour.counted > COUNT_BYTES:
+            # Only what is never cut off, and what nobody has removed.
+            if hour.safe - hour.counted > COUNT_BYTES and hour.path.exists():
                 _count(hour, self.between)
 
     def seal(self, now: float, hour_now: str) -> list[Path]:
@@ -218,19 +219,19 @@ def pack(path: Path, codec: Codec, between: Callable[[], None] = lambda: None) -
             file.write(frame)
             offset += len(frame)
         file.flush()
-        os.fsync(file.fileno())
+        meanwhile(partial(os.fsync, file.fileno()), between)
     fresh.replace(packed)
-    put(path.with_name(f"{stem}{INDEX}"), dumps({"frames": frames, "minutes": minutes, "bytes": path.stat().st_size}))
+    index = dumps({"frames": frames, "minutes": minutes, "bytes": path.stat().st_size})
+    meanwhile(partial(put, path.with_name(f"{stem}{INDEX}"), index), between)
     _remove(path)
     return packed
 
 
 def _count(hour: Hour, between: Callable[[], None]) -> None:
-    """Write down how many lines its minutes have. What somebody has removed has none."""
+    """Write down how many lines its minutes have."""
     counted = Counted.of(hour.path)
-    with suppress(FileNotFoundError):
-        counted.go_on(hour.path, hour.safe, between)
-        put(beside(hour.path), dumps(counted.told), safe=False)
+    counted.go_on(hour.path, hour.safe, between)
+    put(beside(hour.path), dumps(counted.told), safe=False)
     hour.counted = hour.safe
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # are a few lines, and room for so much more would cost more than reading them.
 CHUNK_BYTES, FEW_BYTES = 1 << 18, 1 << 12
 MOST_SIBLINGS = 100
+# Of files that are open and that Docker has deleted: they keep their room on the disk until they are read.
+MOST_HELD_BYTES = 512 * 1024 * 1024
 SIGN_BYTES = 128
 
 
@@ -96,6 +98,8 @@ class Tail:
             if not self._open(inode, path):
                 # Rotated in this very moment: those that follow must not be read before it.
                 break
+        if found:
+            self._let_go()
 
     def _from_mark(self, found: list[tuple[int, Path]]) -> list[tuple[int, Path]]:
         """Return the files from that of the mark on; all of them when it is not among them any more."""
@@ -193,6 +197,19 @@ class Tail:
         file.seek(offset)
         self._queue.append(Opened(file, inode, offset))
         return True
+
+    def _let_go(self) -> None:
+        """Close the oldest files that Docker has deleted, where it is too much: it writes faster than is read."""
+        told = [os.fstat(opened.file.fileno()) for opened in self._queue]
+        sizes = [each.st_size for each in told if not each.st_nlink]
+        held = sum(sizes)
+        for size in sizes[: len(self._queue) - 1]:
+            if held <= MOST_HELD_BYTES:
+                break
+            held -= size
+            self._queue.popleft().file.close()
+            self._rest = b""
+            self.gaps += 1
 
     def _was_read(self, inode: int, path: Path) -> bool:
         """Whether a file is one that is open, or was read to its end; inodes are given again."""

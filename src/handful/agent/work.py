@@ -120,7 +120,7 @@ class Agent:
         collector = Collector(store, {}, parts, self._memory)
         self._learn(collector)
         notice = Notice(self._folder)
-        store.between = partial(self._look_up, collector, notice)
+        store.between = partial(self._look_meanwhile, collector, notice)
         try:
             while not over:
                 self._round(collector, notice)
@@ -130,13 +130,12 @@ class Agent:
             notice.close()
             collector.drop()
 
-    def _look_up(self, collector: Collector, notice: Notice) -> None:
+    def _look_meanwhile(self, collector: Collector, notice: Notice) -> None:
         """While the disk is waited for, or lines are packed: open what would be gone afterwards."""
-        notice.wait(0.0)
-        if notice.stirred:
-            self._see(collector, notice, time.monotonic())
+        if notice.wait(0.0):
+            self._look(collector, notice, time.monotonic())
 
-    def _see(self, collector: Collector, notice: Notice, now: float) -> None:
+    def _look(self, collector: Collector, notice: Notice, now: float) -> None:
         """Look which containers have come, begun, written, ended or gone."""
         changed = notice.changed(now)
         if notice.lived is None or notice.lived:
@@ -145,12 +144,11 @@ class Agent:
             if self._seen.containers.keys() - before.keys():
                 # One that comes may be of a stack that has just said something of it.
                 self._learn(collector)
-            collector.know(self._seen.containers, now)
-        collector.saw(changed, notice.lived)
+        collector.see(self._seen.containers, now, changed, notice.lived)
 
     def _round(self, collector: Collector, notice: Notice) -> None:
         now = time.monotonic()
-        self._see(collector, notice, now)
+        self._look(collector, notice, now)
         if now - self._learned >= LEARN_SECONDS:
             self._learn(collector)
         if now - self._sampled >= SAMPLE_SECONDS:
