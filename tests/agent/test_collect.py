@@ -287,6 +287,29 @@ def test_who_writes_little_waits_for_the_checkpoint(docker: Docker, tmp_path: Pa
     agent.collector.drop()
 
 
+def test_when_something_is_to_be_read(docker: Docker, tmp_path: Path) -> None:
+    """For a checkpoint; at once of whoever writes much, or may write to another file: otherwise nobody has to look."""
+    log = docker.run("a" * 64, "shop.web-1", WEB)
+    agent = Agent(docker, tmp_path / "logs")
+    assert agent.collector.is_due(0.0)
+    for now in (0.0, 0.2):
+        agent.turn(now)
+    assert not agent.collector.is_due(0.4)
+    assert agent.collector.is_due(1.2)
+    agent.collector.see(agent.containers.look(), 0.4, {"a" * 64}, ())
+    assert not agent.collector.is_due(0.4)
+    agent.collector.see(agent.containers.look(), 0.4, {"a" * 64}, {"a" * 64})
+    assert agent.collector.is_due(0.4)
+    agent.collector.read(0.4)
+    assert not agent.collector.is_due(0.5)
+    for number in range(100):
+        write(log, "much", number)
+    agent.collector.see(agent.containers.look(), 0.6, {"a" * 64}, {"a" * 64})
+    agent.collector.read(0.6)
+    assert agent.collector.is_due(0.6)
+    agent.collector.drop()
+
+
 def refuse(*_: object, **__: object) -> None:
     """As a machine on which too many files are open."""
     raise OSError(24, "Too many open files")

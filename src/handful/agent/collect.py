@@ -152,6 +152,10 @@ class Collector:
         self._store.flush()
         self._unkept = 0
 
+    def is_due(self, now: float) -> bool:
+        """Whether something is to be read: of who writes much, or may write to another file, or for a checkpoint."""
+        return bool(self._busy or self._lived) or now - self._written_at >= CHECKPOINT_SECONDS
+
     @property
     def behind(self) -> bool:
         """Whether there is more to be read at once."""

@@ -121,10 +121,13 @@ class Agent:
         self._learn(collector)
         notice = Notice(self._folder)
         store.between = partial(self._look_meanwhile, collector, notice)
+        stirred = True
         try:
             while not over:
-                self._round(collector, notice)
-                notice.wait(0.0 if collector.behind else READ_SECONDS)
+                now = time.monotonic()
+                if stirred or collector.is_due(now):
+                    self._round(collector, notice, now)
+                stirred = notice.wait(0.0 if collector.behind else READ_SECONDS)
             collector.checkpoint(time.monotonic())
         finally:
             notice.close()
@@ -146,8 +149,7 @@ class Agent:
                 self._learn(collector)
         collector.see(self._seen.containers, now, changed, notice.lived)
 
-    def _round(self, collector: Collector, notice: Notice) -> None:
-        now = time.monotonic()
+    def _round(self, collector: Collector, notice: Notice, now: float) -> None:
         self._look(collector, notice, now)
         if now - self._learned >= LEARN_SECONDS:
             self._learn(collector)
