@@ -127,7 +127,7 @@ def usage(group: Group, read: Read = read) -> Usage | None:
     return None if told.memory is None and told.cpu is None else told
 
 
-def memory_of(group: Group) -> tuple[int, int] | None:
+def memory_of(group: Group, read: Read = read) -> tuple[int, int] | None:
     """Return the memory that counts towards a container's limit, and the limit (0: none); None when it is not known."""
     names = ("usage_in_bytes", "limit_in_bytes") if group.version == 1 else ("current", "max")
     used, limit = (_number(read, f"{group.memory}/memory.{name}") for name in names)

@@ -21,7 +21,7 @@ from handful.agent.collect import Collector
 from handful.agent.containers import Containers
 from handful.agent.ends import Memory
 from handful.agent.notice import Notice
-from handful.agent.proc import lines_of
+from handful.agent.proc import Files, lines_of
 from handful.agent.requests import Requests
 from handful.agent.retain import Keep, free_share, retain
 from handful.agent.scrape import Places, Scrape, Seen
@@ -94,7 +94,7 @@ class Agent:
         self._seen, self._requests, self._memory = Seen(), Requests(), Memory()
         # The threads that answer have their own: what is read and kept is of one thread.
         self.scrape = Scrape(places, Stacks(places.root), self._seen, self._requests)
-        self._groups = Groups(places.proc, places.cgroup)
+        self._groups, self._files = Groups(places.proc, places.cgroup), Files()
         self._endpoint = Endpoint(self.scrape, port)
         self._room = Room(logs)
         self._learned = self._sampled = float("-inf")
@@ -171,9 +171,10 @@ class Agent:
         """Look how much memory is in use."""
         self._sampled = time.monotonic()
         self._groups.forget_but(self._seen.containers)
+        self._files.turn()
         for key, each in self._seen.containers.items():
             group = self._groups.of(key, each.pid)
-            if group is not None and (told := memory_of(group)):
+            if group is not None and (told := memory_of(group, self._files.read)):
                 self._memory.sample(key, *told)
 
 
