@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -211,20 +210,19 @@ def test_an_hour_that_becomes_too_large_is_packed_early(tmp_path: Path, monkeypa
 @pytest.mark.parametrize("what", ["saved", "counted", "packed", "on the disk"])
 def test_lines_that_come_while_the_disk_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     """Of the same hour, of another one and of another app, while all is saved, counted or packed: each is kept once."""
-    store, came, nobody = Store(tmp_path, Gzip()), list[int](), list[bool]()
+    store, came, waited, again = Store(tmp_path, Gzip()), list[int](), list[bool](), threading.Event()
 
     def comes() -> None:
+        again.set()
         if len(came) < 60:
             for source, hour in ((WEB, 12), (WEB, 13), (Source("shop", f"web{len(came)}", "web-1"), 12)):
                 came.append(1000 + len(came))
                 store.append(source, line(came[-1], hour), "info", 490.0)
 
     def slow(_: int) -> None:
-        """As a disk that is busy until some have come."""
-        deadline, before = time.monotonic() + 5.0, len(came)
-        while len(came) == before and time.monotonic() < deadline:
-            time.sleep(0.001)
-        nobody.append(len(came) == before)
+        """As a disk that is busy until somebody has looked meanwhile."""
+        again.clear()
+        waited.append(again.wait(5.0))
 
     for number in range(20):
         store.append(WEB, line(number), "info", 0.0)
@@ -246,7 +244,8 @@ def test_lines_that_come_while_the_disk_is_waited_for(tmp_path: Path, monkeypatc
         store.between = comes
         assert len(store.seal(500.0, "2026-01-02T00")) == 1
     assert came
-    assert not any(nobody)
+    assert all(waited)
+    assert bool(waited) == (what in {"saved", "on the disk"})
     store.between = lambda: None
     monkeypatch.setattr(os, "fsync", lambda _: None)
     store.checkpoint({}, {})

@@ -203,7 +203,7 @@ class Tail:
         told = [os.fstat(opened.file.fileno()) for opened in self._queue]
         sizes = [each.st_size for each in told if not each.st_nlink]
         held = sum(sizes)
-        for size in sizes[: len(self._queue) - 1]:
+        for size in sizes:
             if held <= MOST_HELD_BYTES:
                 break
             held -= size
